@@ -49,7 +49,10 @@ Steps = Generator[Sequence[Request], Sequence[Answer], Outcome]
 _NO_SEARCH = "this receiver has no search"
 
 _PREFERENCE = (Verdict.DELIVERED, Verdict.WAIT, Verdict.RETRY, Verdict.REJECTED, Verdict.PARKED)
-"""Verdicts in their order of hope: of several peers' answers the first one counts, so nothing is given up too early."""
+"""Verdicts in their order of hope: of several peers' answers the first one counts, so nothing is given up too early.
+
+Of several times to wait, the shortest: each peer's own is kept beside.
+"""
 
 
 @dataclass(frozen=True)
@@ -124,12 +127,15 @@ def _deliver(route: Route, delivery: Delivery, now: float, digest: Digest | None
 
 def _send(route: Route, requests: Sequence[Request], now: float) -> Steps:
     awake = route.peers.awake(requests, now) if len(requests) > 1 else requests
+    if not awake:
+        wait, why = route.peers.next_free(requests, now)
+        return Outcome(Verdict.WAIT, FailureReason.RATE_LIMITED, why, retry_after=wait)
     answers = yield awake
     outcomes = [_classify(route, answer, now) for answer in answers]
     if len(requests) == 1:
         return outcomes[0]
     route.peers.record(awake, outcomes, now)
-    best = min(outcomes, key=lambda outcome: _PREFERENCE.index(outcome.verdict))
+    best = min(outcomes, key=lambda outcome: (_PREFERENCE.index(outcome.verdict), outcome.retry_after or 0.0))
     return _name_failed_peers(best, awake, outcomes)
 
 

@@ -33,8 +33,6 @@ _STARTS = 32
 """Deliveries that start before answers are read again: else those would look slow."""
 _LONG = 0.05
 """Seconds of the processor from which an attempt's own work, such as its template, counts as long: all others wait."""
-_RESTS = 10.0
-"""Times as long that its webhook rests then."""
 
 
 class DispatcherError(SewError):
@@ -265,7 +263,8 @@ class Dispatcher:
     def _take_turns(self, beat: Callable[[], None]) -> None:
         while not self._stopping or (self.busy and not (self._grace_over and self._unwritten)):
             beat()
-            self._transport.run(self._start_some())
+            pause = self._start_some()
+            self._transport.run(0.0 if self._ended else pause)  # an attempt that makes no request ends at once
             self.settle()
 
     def _start_some(self) -> float:
@@ -345,7 +344,7 @@ class Dispatcher:
         finally:
             if (seconds := self._worked() - began) >= _LONG:
                 with self._lock:
-                    self._queues.rest(assignment, self._now() + _RESTS * seconds)
+                    self._queues.rest(assignment, self._now(), seconds)
         if answers is not None and not self._may_send():  # what it asked before has delivered nothing
             self._let_go(assignment)
             return

@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from kubectl_sew.consumers.base import Outcome, Request, Verdict
+from kubectl_sew.consumers.classification import LONGEST_WAIT
+from sew_agent.delivery.retry import remaining
 
 REST = 30.0
 """Seconds between two attempts at a peer that fails, as long as another one delivers."""
@@ -18,6 +20,8 @@ class _Failing:
     why: str
     until: float
     rest: float
+    held_until: float = 0.0
+    """The moment that it named by Retry-After, 0.0 for none: it is not asked before, whatever the others do."""
 
 
 class Peers:
@@ -35,17 +39,33 @@ class Peers:
             return tuple(f"{failing.peer}: {failing.why}" for failing in self._failing.values())
 
     def awake(self, requests: Sequence[Request], now: float) -> list[Request]:
-        """Return the requests to peers that do not rest; all requests where every peer rests.
+        """Return the requests to peers that do not rest; where every peer rests, to all that named no time to wait for.
 
         Only one of several attempts tries a peer again after its rest: the others would hang with it.
         """
         with self._lock:
             resting = [request for request in requests if self._rests(request, now)]
-            awake = [request for request in requests if request not in resting] or list(requests)
+            free = [request for request in requests if not self._held(request, now)]
+            awake = [request for request in free if request not in resting] or free
             for request in awake:
                 if failing := self._failing.get(request.url):
                     failing.until = now + failing.rest
             return awake
+
+    def next_free(self, requests: Sequence[Request], now: float) -> tuple[float, str]:
+        """Return the seconds until the first of these may be asked, where all have named a time, with its answer."""
+        with self._lock:
+            first = min(requests, key=lambda request: self._held(request, now))
+            failing = self._failing[first.url]
+            return self._held(first, now), f"{failing.peer}: {failing.why}"
+
+    def held(self) -> "Peers":
+        """Return what holds under other settings, too: the times that peers have named."""
+        peers = Peers()
+        with self._lock:
+            named_times = {url: failing for url, failing in self._failing.items() if failing.held_until}
+            peers._failing = {url: replace(failing) for url, failing in named_times.items()}
+        return peers
 
     def record(self, requests: Sequence[Request], outcomes: Sequence[Outcome], now: float) -> None:
         """Record the outcome of each request."""
@@ -67,12 +87,18 @@ class Peers:
         failing = self._failing.get(request.url)
         return failing is not None and now < failing.until <= now + failing.rest
 
+    def _held(self, request: Request, now: float) -> float:
+        """Return the seconds until a peer may be asked by its own word; 0.0 for now."""
+        failing = self._failing.get(request.url)
+        return remaining(failing.held_until, LONGEST_WAIT, now) if failing else 0.0
+
     def _fails(self, request: Request, outcome: Outcome, now: float) -> None:
         peer, why = named(request), outcome.detail.removeprefix(f"{named(request)}: ")
         rest = max(REST, outcome.retry_after or 0.0)
         if request.url not in self._failing:
             self._news.append((peer, why))
-        self._failing[request.url] = _Failing(peer, why, now + rest, rest)
+        wait = max(outcome.retry_after or 0.0, self._held(request, now))
+        self._failing[request.url] = _Failing(peer, why, now + rest, rest, now + wait if wait else 0.0)
 
 
 def named(request: Request) -> str:

@@ -46,6 +46,8 @@ _UNTIL_NOTIFIED = float("inf")
 """Seconds that a queue sleeps while nothing is pending."""
 _RESTS = 4.0
 """Times as long as a page took that was read ahead, its webhook rests, for each one that reads."""
+_RESTS_FOR_WORK = 10.0
+"""Times as long as an attempt's own work took, such as its template, its webhook rests, for each one that rests so."""
 
 
 class Queues:
@@ -214,9 +216,13 @@ class Queues:
         changed = receiver is not before and receiver != before
         return QueueChanges(decision, receiver if changed else None, shifts, results)
 
-    def rest(self, assignment: Assignment, until: float) -> None:
-        """Let an assignment's webhook start nothing until then."""
-        assignment.queue.rests_until = until
+    def rest(self, assignment: Assignment, now: float, seconds: float) -> None:
+        """Let an assignment's webhook rest for its own work, so that all that cost much have little of the time.
+
+        `seconds`: of the processor, for the work.
+        """
+        resting = sum(queue.rests_until > now for queue in self._queues.values() if queue is not assignment.queue)
+        assignment.queue.rests_until = now + _RESTS_FOR_WORK * seconds * (resting + 1)
 
     def rest_reader(self, now: float, seconds: float) -> None:
         """Let the webhook of which a full page was read rest for it, so that all who read have little of the time.

@@ -11,7 +11,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
-from kubectl_sew.consumers.base import FailureReason, Outcome, Verdict
+from kubectl_sew.consumers.base import Outcome, Verdict
 from kubectl_sew.consumers.classification import LONGEST_WAIT
 from sew_agent.base.backoff import doubled
 from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, ReceiverState
@@ -23,7 +23,6 @@ DOWN_AFTER = 5
 bad events delay a good one by little. So many rejected events in a row park the webhook."""
 MAX_TRIES = 3
 """Tries of an event that is refused as a wrong configuration is, by a receiver that accepts others."""
-_UNSENT = (FailureReason.RENDERING, FailureReason.INTERNAL)
 
 
 class Staleness(Enum):
@@ -211,9 +210,12 @@ def _after_failure(
 def _rejected(
     outcome: Outcome, delivery: Delivery, receiver: ReceiverState, policy: Policy, now: float, *, late: bool
 ) -> Decision:
-    """Make a dead letter; park a receiver that rejects one event after the other and accepts none."""
+    """Make a dead letter; park a receiver that rejects one event after the other and accepts none.
+
+    What cannot be rendered counts as well: it is more likely the template than five events.
+    """
     dead = _dead(outcome, delivery, outcome.detail, now)
-    if outcome.reason in _UNSENT or _is_suspect(delivery, receiver):
+    if _is_suspect(delivery, receiver):
         return Decision(dead, receiver)
     pending = _pending(outcome, delivery, delivery.attempts + 1, now, now)
     if late and receiver.parked:

@@ -24,7 +24,7 @@ class Routes:
     def serve(self, webhooks: Mapping[str, Accepted]) -> None:
         """Deliver for these webhooks from now on, as far as they are this agent's own. Raises StoreError.
 
-        What is known of their peers stays while their settings do.
+        What is known of their peers stays while their settings do, and the times that peers have named for longer.
         """
         with self._lock:
             self._wanted = webhooks
@@ -49,8 +49,9 @@ class Routes:
         }
         for name, route in routes.items():
             before = self._routes.get(name)
-            if before and before.settings_digest == route.settings_digest:
-                routes[name] = replace(route, peers=before.peers)
+            if before:
+                same = before.settings_digest == route.settings_digest
+                routes[name] = replace(route, peers=before.peers if same else before.peers.held())
         return routes
 
     def _serve(self, routes: Mapping[str, Route], moving: Collection[str] = ()) -> None:

@@ -443,6 +443,30 @@ def test_an_event_that_no_request_can_be_made_of_is_a_dead_letter_that_says_why(
     assert harness.receivers.received == []
 
 
+@pytest.mark.parametrize("costly", [1, 3, 10])
+def test_however_many_templates_cost_much_others_have_most_of_the_time(
+    harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch, costly: int
+) -> None:
+    made, spent = CONSUMERS["Generic"].render, 0.0
+
+    def render(*given: Any, **more: Any) -> tuple[Request, ...]:
+        nonlocal spent
+        spent += 1.0
+        harness.clock.now += 1.0
+        return made(*given, **more)
+
+    monkeypatch.setattr(type(CONSUMERS["Generic"]), "render", lambda _, *given, **more: render(*given, **more))
+    harness.restart(worked=harness.clock)
+    names = [f"w{number}" for number in range(costly)]
+    harness.serve(*names, consumer="Generic")
+    for name in names:
+        harness.enqueue(name, 100)
+    began = harness.clock.now
+    while harness.clock.now < began + 500:
+        harness.clock.now += harness.dispatcher.step()
+    assert 0.05 < spent / 500 < 0.15
+
+
 def test_a_webhook_that_is_no_longer_served_gets_nothing(harness: DispatcherHarness) -> None:
     harness.serve("a")
     harness.serve()

@@ -104,6 +104,16 @@ def test_a_dispatcher_that_waits_is_woken_by_new_webhooks_new_deliveries_and_the
     assert harness.transport.closed == 1
 
 
+def test_attempts_that_end_without_a_request_wait_for_nothing(harness: TurnsHarness) -> None:
+    """Of a receiver that is not proven one is in flight at a time, and the next one begins at once."""
+    made = route("a", "", "Generic")
+    harness.dispatcher.serve({"a": replace(made, config={**made.config, "template": "{{ 1 | nothing }}"})})
+    harness.enqueue("a", 4)
+    harness.begin()
+    assert len(harness.observer.outcomes) == 4
+    assert harness.transport.turns[:-1] == [0.0] * 4
+
+
 def test_at_most_thirty_two_start_before_answers_are_taken_and_each_turn_is_a_heartbeat(harness: TurnsHarness) -> None:
     names = [f"w{number}" for number in range(40)]
     for name in names:

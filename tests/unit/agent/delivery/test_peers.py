@@ -1,6 +1,7 @@
 """Several receivers of one webhook: each gets the event, and one that fails holds up nothing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -106,6 +107,55 @@ def test_a_peer_that_names_a_time_rests_until_then() -> None:
     for seconds in (0, 299, 300):
         peers.deliver(NOW + seconds)
     assert peers.sent == [["one", "two"], ["two"], ["one", "two"]]
+
+
+def busy(seconds: int) -> Response:
+    return Response(429, {"retry-after": str(seconds)}, b"")
+
+
+def test_a_peer_that_names_a_time_is_not_asked_before_though_all_others_fail() -> None:
+    peers = PeersHarness(one=busy(300), two=TAKEN)
+    peers.deliver()
+    peers.answers |= {"one": silent(), "two": silent()}
+    for seconds in (10, 12, 299):
+        assert peers.deliver(NOW + seconds).verdict is Verdict.RETRY
+    peers.deliver(NOW + 300)
+    assert peers.sent == [["one", "two"], ["two"], ["two"], ["two"], ["one"]]
+
+
+def test_where_all_peers_name_a_time_none_is_asked_before_the_first_of_them() -> None:
+    peers = PeersHarness(one=busy(300), two=busy(20))
+    assert peers.deliver().retry_after == 20
+    waits = Outcome(Verdict.WAIT, FailureReason.RATE_LIMITED, "http://two:9093: 429 Too Many Requests", retry_after=5.0)
+    assert peers.deliver(NOW + 15) == waits
+    peers.deliver(NOW + 20)
+    assert peers.sent == [["one", "two"], ["two"]]
+
+
+def test_the_longest_time_that_a_peer_named_counts() -> None:
+    peers = PeersHarness(one=busy(300), two=busy(300))
+    requests = CONSUMERS["AlertManager"].render(Event("", "e", {}), {}, peers.route.config, now=NOW, delivery_id="i")
+    peers.deliver()
+    shorter = Outcome(Verdict.WAIT, FailureReason.RATE_LIMITED, "429", retry_after=1.0)
+    peers.route.peers.record(requests, [shorter, shorter], NOW)
+    assert peers.route.peers.awake(requests, NOW + 299) == []
+
+
+def test_a_time_more_than_a_day_ahead_was_named_by_a_clock_that_was_set_back() -> None:
+    peers = PeersHarness(one=busy(300), two=busy(300))
+    peers.deliver(NOW + 172_800)
+    assert peers.deliver(NOW).verdict is Verdict.WAIT
+    assert peers.sent == [["one", "two"]] * 2
+
+
+def test_under_new_settings_a_peers_time_still_holds_and_nothing_else() -> None:
+    peers = PeersHarness(one=busy(300), two=silent(), three=TAKEN)
+    peers.deliver()
+    peers.route = replace(peers.route, peers=peers.route.peers.held())
+    for seconds in (1, 300):
+        peers.deliver(NOW + seconds)
+    assert peers.sent == [["one", "two", "three"], ["two", "three"], ["one", "two", "three"]]
+    assert peers.route.peers.news()[0][0] == "http://two:9093"
 
 
 def test_a_peer_that_fails_is_named_with_its_reason_once() -> None:

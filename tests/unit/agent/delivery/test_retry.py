@@ -284,10 +284,16 @@ def test_rejections_that_come_after_it_do_not_cut_short_what_the_receiver_asked_
 
 
 @pytest.mark.parametrize("reason", [FailureReason.RENDERING, FailureReason.INTERNAL])
-def test_what_was_never_sent_says_nothing_of_the_receiver(reason: FailureReason) -> None:
-    held = decided(RETRY).receiver
-    made = decided(Outcome(Verdict.REJECTED, reason), held)
-    assert (made.result.state, made.receiver) == (DeliveryState.DEAD, held)
+def test_a_webhook_that_can_send_nothing_of_what_it_has_is_parked_as_one_whose_receiver_rejects_all(
+    reason: FailureReason,
+) -> None:
+    receiver = PROVEN
+    for seq in range(1, DOWN_AFTER + 1):
+        made = decide(Outcome(Verdict.REJECTED, reason, "why"), delivery(seq=seq), receiver, POLICY, now=NOW)
+        receiver = made.receiver
+    assert (receiver.parked, receiver.reason, receiver.detail) == (True, reason.value, "why")
+    assert made.revived == (1, 2, 3, 4)
+    assert not decided(Outcome(Verdict.DELIVERED), receiver).receiver.parked
 
 
 def test_the_pause_doubles_up_to_the_longest_and_is_drawn_from_its_whole_range() -> None:
