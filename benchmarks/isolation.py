@@ -8,17 +8,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from random import random
 
-from kubectl_sew.consumers.base import Request, Response
+from kubectl_sew.consumers.base import FailureReason, Request, Response
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event
 from sew_agent.base.settings import from_environment
-from sew_agent.delivery.attempt import Route
+from sew_agent.delivery.attempt import Answer, Route
 from sew_agent.delivery.dispatcher import Dispatcher
+from sew_agent.delivery.http.errors import SendError
 from sew_agent.delivery.queues import Queues
 from sew_agent.delivery.retry import Policy
 from sew_agent.store.records import EnqueueBatch, NewDelivery
@@ -31,8 +32,12 @@ TAKES = {"healthy": 0.2, "slow": 5.0, "hanging": 10.0, "failing": 0.2}
 BESIDE = {
     "alone": (),
     "beside one that takes 5 s and accepts": ("slow",),
-    "beside three whose peers hang for 10 s": ("hanging",) * 3,
+    "beside three whose two Alertmanagers hang": ("hanging",) * 3,
     "beside twenty that fail": ("failing",) * 20,
+}
+_ANSWERS: Mapping[str, Answer] = {
+    "failing": Response(500, {}, b""),
+    "hanging": SendError(FailureReason.TIMEOUT, "no whole answer within 10 s"),
 }
 
 
@@ -48,7 +53,7 @@ class TimedReceivers:
         self._number = 0
         self._woken = threading.Event()
 
-    def begin(self, requests: Sequence[Request], done: Callable[[Sequence[Response]], None]) -> None:
+    def begin(self, requests: Sequence[Request], done: Callable[[Sequence[Answer]], None]) -> None:
         kind = requests[0].url.split("/")[2].partition("-")[0]
         self._number += 1
         end = partial(self._end, kind, len(requests), done)
@@ -72,9 +77,16 @@ class TimedReceivers:
 
     store_failed = attempted
 
-    def _end(self, kind: str, count: int, done: Callable[[Sequence[Response]], None]) -> None:
+    def _end(self, kind: str, count: int, done: Callable[[Sequence[Answer]], None]) -> None:
         self.got += count if kind == "healthy" else 0
-        done([Response(500 if kind == "failing" else 204, {}, b"")] * count)
+        done([_ANSWERS.get(kind, Response(204, {}, b""))] * count)
+
+
+def route(name: str) -> Route:
+    if name.startswith("hanging"):
+        urls = ",".join(f"http://{name}-{peer}/api/v2/alerts" for peer in (1, 2))
+        return Route(name, CONSUMERS["AlertManager"], {"url": urls})
+    return Route(name, CONSUMERS["Generic"], {"url": f"http://{name}/"})
 
 
 def rate(others: Sequence[str], seconds: float) -> float:
@@ -89,7 +101,7 @@ def rate(others: Sequence[str], seconds: float) -> float:
         store.enqueue(EnqueueBatch(deliveries, {}, time.time()))
         queues = Queues(store, dict.fromkeys(CONSUMERS, 1e9), workers, Policy(2, 900, 259_200, random))
         dispatcher = Dispatcher(store, queues, receivers, receivers, time.time, time.monotonic)
-        dispatcher.serve({name: Route(name, CONSUMERS["Generic"], {"url": f"http://{name}/"}) for name in names})
+        dispatcher.serve({name: route(name) for name in names})
         dispatcher.start(int)
         time.sleep(SETTLING + max((TAKES[name] for name in others), default=0.0))
         before = receivers.got
