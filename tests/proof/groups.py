@@ -87,6 +87,7 @@ def crowded(
     for arrival in arrived:
         key = group_of(arrival, made_by, events)
         if key is None:
+            seen.note_without_digests(arrival)
             continue
         group, within = groups[key], made_by[arrival.generation].digest
         for wrong in (seen.beside(arrival, group), seen.too_soon(arrival, group, within)):
@@ -163,6 +164,14 @@ class _Seen:
             group.doubtful.setdefault(identity, arrival)
         if identity in self.ended:
             group.doubtful.pop(identity, None)
+
+    def note_without_digests(self, arrival: Arrival) -> None:
+        """Learn of a request that was made while the webhook had none: it may be sent again as it was."""
+        self.tried.update(arrival.events)
+        if arrival.accepted or arrival.status == 400:
+            self.done.update(arrival.events)
+        if not 400 <= arrival.status < 500:
+            self.possible.add(arrival.identity)
 
     def _may_go(self, arrival: Arrival, last: Arrival) -> bool:
         since, until = last.began, arrival.began

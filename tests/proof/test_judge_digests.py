@@ -139,6 +139,12 @@ RIGHT_DIGESTS = {
     ),
     "where more wait than are known ahead none waits": gathered(*SOON, *in_full_digests(3, 20_001), events=STORM),
     "one that may have arrived is sent again at once": gathered(UNKNOWN, message((0, 1, 2, 3), 12.0), LATER),
+    "those that went alone before there were digests are sent again as they were": gathered(
+        *(message((number,), 11.0, 0, generation=0, ended=float("inf")) for number in range(3)),
+        *(message((number,), 25.0 + number / 10, generation=1) for number in range(3)),
+        message((3, 4, 5, 6, 7), 36.0, generation=1),
+        changes=[Change(ON, 0.0, 1.0), Change(replace(GATHERS, generation=1), 13.0, 14.0)],
+    ),
     "one that was in flight at a kill is sent again": gathered(
         message((0, 1, 2, 3), 11.0), message((0, 1, 2, 3), 11.5), LATER, disruptions=[KILL], begins=[11.2]
     ),

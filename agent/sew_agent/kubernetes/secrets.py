@@ -31,18 +31,20 @@ class SecretReader:
         """Object -> why the server does not let this agent read it."""
 
     def read(
-        self, wanted: Mapping[str, Collection[str]], beat: Callable[[], None]
+        self, wanted: Mapping[str, Collection[str]], anew: Collection[str], beat: Callable[[], None]
     ) -> Mapping[str, Mapping[str, bytes]]:
         """Return object -> its values, for the `wanted` objects (object -> keys) that exist. Raises ApiError.
 
-        `beat` is called before each object: reading many takes its time.
+        `anew`: objects that may have changed with what refers to them, before the metadata shows it. `beat` is called
+        before each object: reading many takes its time.
         """
         versions = self.metadata.objects
         self._kept = {name: kept for name, kept in self._kept.items() if name in wanted and name in versions}
         self.refused = {}
         for name in sorted(wanted.keys() & versions.keys()):
             beat()
-            self._refresh(name, frozenset(wanted[name]), versions[name])
+            doubted = name in anew and self.metadata.stale
+            self._refresh(name, frozenset(wanted[name]), "" if doubted else versions[name])
         return {name: kept.values for name, kept in self._kept.items()}
 
     def _refresh(self, name: str, keys: frozenset[str], version: str) -> None:

@@ -85,6 +85,8 @@ class KubernetesWebhooks:
         self._changed = threading.Event()
         self._stopped = False
         self._snapshot = Snapshot({}, {}, {}, complete=False, known=False)
+        self._read: Mapping[str, CachedWebhook] = {}
+        """The webhooks when all that they refer to was last read."""
 
         def informer(resource: WatchedResource[Any], believe_after: float = scope.believe_after) -> Informer[Any]:
             return Informer(context, resource, self._changed.set, health, believe_after=believe_after)
@@ -149,10 +151,14 @@ class KubernetesWebhooks:
         if not all(informer.settled for informer in self._informers()):
             return
         cached, exceptions = self._webhooks.objects, self._exceptions.objects
+        changed = [entry for name, entry in cached.items() if self._read.get(name) != entry]
         values = {
-            reader.kind: reader.read(_references(reader.kind, cached.values()), heartbeat.beat)
+            reader.kind: reader.read(
+                _references(reader.kind, cached.values()), _references(reader.kind, changed), heartbeat.beat
+            )
             for reader in self._secret_readers
         }
+        self._read = cached
         self._report_refused()
         snapshot = Snapshot(
             webhooks={name: entry.webhook for name, entry in cached.items() if not entry.refusal},
