@@ -33,9 +33,10 @@ class Receivers:
         """
         own, failing = self._dispatcher.receivers(), self.failing_peers()
         states = {**self._store.receivers(), **own} if self._store.sharing() else own
+        named = ((name, receiver, failing.get(name, "")) for name, receiver in states.items())
         return {
-            name: replace(receiver, detail=failing.get(name, "")) if not receiver.failures else receiver
-            for name, receiver in states.items()
+            name: receiver if receiver.failures or receiver.detail == peers else replace(receiver, detail=peers)
+            for name, receiver, peers in named
         }
 
     def _said_by_others(self) -> Iterator[tuple[str, str]]:
