@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.monitoring.conftest import Scrapes
+
 pytestmark = pytest.mark.server
 
 
-def test_a_real_agents_page_is_as_prometheus_asks(promtool: Path, scrapes: tuple[str, str]) -> None:
-    for page in scrapes:
+def test_a_real_agents_page_is_as_prometheus_asks(promtool: Path, scrapes: Scrapes) -> None:
+    for page in (scrapes.healthy[0], scrapes.faulty[-1], scrapes.standing_by):
         checked = subprocess.run(
             [promtool, "check", "metrics"], input=page, capture_output=True, text=True, check=False
         )
