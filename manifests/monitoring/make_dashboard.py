@@ -50,7 +50,7 @@ class Graph:
     lines: Mapping[str, str]
 
 
-_OF_JOB = 'job=~"$job"'
+_OF_JOB = 'namespace=~"$namespace", job=~"$job"'
 _OF_WEBHOOK = f'{_OF_JOB}, webhook=~"$webhook"'
 _FAILED = ', outcome!="delivered"'
 _WAITING = ', state="pending"'
@@ -58,8 +58,8 @@ _DEAD = ', state="dead"'
 
 
 def _by_webhook(metric: str, more: str = "") -> str:
-    """The gauge of each webhook. Where several agents share a store, only the one that reads serves it."""
-    return f"max by (webhook) ({metric}{{{_OF_WEBHOOK}{more}}})"
+    """The gauge of each webhook, in each release. Of agents that share a store only the one that reads serves it."""
+    return f"max by (namespace, job, webhook) ({metric}{{{_OF_WEBHOOK}{more}}})"
 
 
 def _rate(metric: str, by: str = "", selector: str = _OF_JOB) -> str:
@@ -80,7 +80,7 @@ _LATENCY = " / ".join(
 )
 
 OVERVIEW = (
-    Figure("Agents", 'count(sew_build_info{job=~"$job"})'),
+    Figure("Agents", f"count(sew_build_info{{{_OF_JOB}}})"),
     Figure("Webhooks", f"count({_ACCEPTED})"),
     Figure("Refused", f"count({_ACCEPTED} == 0) or vector(0)", bad=1),
     Figure("Parked", f"sum({_by_webhook('sew_webhook_parked')})", bad=1),
@@ -215,9 +215,9 @@ ROWS: Mapping[str, tuple[Graph, ...]] = {
         ),
     ),
     "Agent": (
-        Graph("Memory", "", "bytes", {'process_resident_memory_bytes{job=~"$job"}': "{{instance}}"}),
+        Graph("Memory", "", "bytes", {f"process_resident_memory_bytes{{{_OF_JOB}}}": "{{instance}}"}),
         Graph("Processor", "Cores in use.", "short", {_rate("process_cpu_seconds_total", "instance"): "{{instance}}"}),
-        Graph("Open files and connections", "", "short", {'process_open_fds{job=~"$job"}': "{{instance}}"}),
+        Graph("Open files and connections", "", "short", {f"process_open_fds{{{_OF_JOB}}}": "{{instance}}"}),
     ),
 }
 """Each row's graphs."""
@@ -234,8 +234,13 @@ def text() -> str:
         .time("now-6h", "now")
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
-        .with_variable(_variable("job", "Job", "label_values(sew_build_info, job)"))
-        .with_variable(_variable("webhook", "Webhook", 'label_values(sew_webhook_accepted{job=~"$job"}, webhook)'))
+        .with_variable(
+            _variable("namespace", "Namespace", "label_values(sew_build_info, namespace)").all_value(
+                ".*"
+            )  # without the Prometheus operator there is none to choose
+        )
+        .with_variable(_variable("job", "Job", 'label_values(sew_build_info{namespace=~"$namespace"}, job)'))
+        .with_variable(_variable("webhook", "Webhook", f"label_values(sew_webhook_accepted{{{_OF_JOB}}}, webhook)"))
     )
     for number, panel in enumerate(_panels(), 1):
         panel.id(number)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from testbed.servers.grafana import objections
 from testbed.servers.kubernetes import kubectl
 from testbed.servers.required import required
 from tests.integration.monitoring.conftest import MONITORING, Scrapes
@@ -52,6 +53,46 @@ def test_each_query_asks_for_series_and_labels_that_a_real_agent_serves(scrapes:
             asked = grouped | set(re.findall(r"(\w+)[=!]", selector))
             assert name in served, expression
             assert asked - of_prometheus <= served[name], expression
+
+
+@pytest.mark.parametrize("labels", ['job="sew-agent",namespace="{}"', 'job="sew-agent-{}"'])
+def test_webhooks_of_one_name_in_two_releases_are_two(promtool: Path, tmp_path: Path, labels: str) -> None:
+    """Those of the Prometheus operator have a namespace; without it each has a job."""
+    of_releases = {labels.format("a"): 3, labels.format("b"): 5}
+    series = [
+        {"series": f'sew_deliveries{{webhook="w",state="pending",{release}}}', "values": f"{waiting}"}
+        for release, waiting in of_releases.items()
+    ]
+    (waiting,) = (panel for panel in GRAPHS if (panel["title"], panel["type"]) == ("Waiting", "stat"))
+    asked = {
+        "expr": filled(waiting["targets"][0]["expr"]),
+        "eval_time": "0m",
+        "exp_samples": [{"labels": "{}", "value": 8}],
+    }
+    test = {"tests": [{"interval": "1m", "input_series": series, "promql_expr_test": [asked]}]}
+    (tmp_path / "test.yaml").write_text(json.dumps(test))  # JSON is YAML, too
+    ran = subprocess.run(
+        [promtool, "test", "rules", tmp_path / "test.yaml"], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_grafanas_own_types_read_it_strictly() -> None:
+    assert {panel["type"] for panel in GRAPHS} == {"stat", "timeseries"}, (
+        "testbed/servers/go/grafana/main.go knows no others"
+    )
+    text = (MONITORING / "dashboard.json").read_text()
+    with required():
+        assert objections(text) == ""
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"), [('"legendFormat":', '"legend":'), ('"fillOpacity": 10', '"fillOpacity": "much"'), ('"30s"', "30")]
+)
+def test_strictly_means_that_no_other_field_and_no_other_type_is_taken(good: str, bad: str) -> None:
+    text = (MONITORING / "dashboard.json").read_text()
+    with required():
+        assert objections(text.replace(good, bad, 1)) != ""
 
 
 def test_kustomize_makes_of_it_what_grafanas_sidecar_loads() -> None:
