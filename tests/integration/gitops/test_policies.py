@@ -10,7 +10,7 @@ import pytest
 
 from kubectl_sew.consumers.registry import CONSUMERS
 from testbed.servers.kubernetes import Kubernetes
-from tests.integration.cluster.in_cluster import ClusterHarness, cluster_harness, webhook
+from tests.integration.cluster.in_cluster import SECRETS, ClusterHarness, cluster_harness, secret, webhook
 from tests.integration.gitops.policies import eventually_served, refusal
 from tests.waiting import eventually
 
@@ -29,9 +29,9 @@ def with_url(url: str, consumer: str = "Generic", **more: str) -> dict[str, obje
     return webhook("tried", url, consumer=consumer, config=variables)
 
 
-def referring(name: str, reference: str, consumer: str = "Generic") -> dict[str, object]:
-    """A webhook whose variable of that name is in a Secret or a ConfigMap."""
-    source = {"name": name, "valueFrom": {reference: {"name": "receiver", "key": "key"}}}
+def referring(name: str, reference: str, consumer: str = "Generic", *, of: str = "receiver") -> dict[str, object]:
+    """A webhook whose variable of that name is in a Secret or a ConfigMap, which is called `of`."""
+    source = {"name": name, "valueFrom": {reference: {"name": of, "key": "key"}}}
     url = [] if name == "url" else [{"name": "url", "value": "https://any.example.com"}]
     return webhook("tried", consumer=consumer, config=[source, *url])
 
@@ -114,6 +114,49 @@ def test_a_webhook_from_before_can_be_switched_off_but_not_be_given_another_rece
     assert guarded.object("old")["spec"]["state"] == "Disabled"
     assert "only https://" in refusal(guarded.server, webhook("old", "https://another.example.org", state="Disabled"))
     assert "url: this is a secret" in refusal(guarded.server, OLD | {"spec": {**OLD["spec"], "consumer": "Slack"}})
+
+
+@pytest.fixture
+def with_labels(guarded: ClusterHarness) -> Iterator[ClusterHarness]:
+    """The cluster with a Secret that webhooks may use, one that they may not, and the third policy."""
+    server = guarded.server
+    guarded.apply(
+        secret("receiver", {"webhooks": "allowed"}), secret("other", {"webhooks": "forbidden"}), secret("bare")
+    )
+    server.kubectl("apply", "-f", POLICIES / "labelled-secrets.yaml")
+    naming = referring("headers", "secretKeyRef", of="bare")
+    eventually(lambda: "the Secret bare" in refusal(server, naming), "the policy holds, and knows the Secrets")
+    yield guarded
+    server.kubectl("delete", "-f", POLICIES / "labelled-secrets.yaml")
+    eventually(lambda: not refusal(server, naming), "the server has let go of the policy")
+
+
+def test_only_secrets_with_the_label_are_taken_and_those_that_are_not_there_yet(with_labels: ClusterHarness) -> None:
+    server = with_labels.server
+    for taken in ("receiver", "missing"):
+        assert refusal(server, referring("headers", "secretKeyRef", of=taken)) == ""
+    assert refusal(server, referring("url", "secretKeyRef", "Slack")) == ""
+    for other in ("other", "bare"):
+        said = refusal(server, referring("headers", "secretKeyRef", of=other))
+        assert f"headers: webhooks may not use the Secret {other}: it needs the label webhooks=allowed" in said
+
+
+def test_a_webhook_from_before_that_names_a_secret_without_the_label_can_be_switched_off(
+    guarded: ClusterHarness, request: pytest.FixtureRequest
+) -> None:
+    before = {**referring("headers", "secretKeyRef", of="bare"), "metadata": {"name": "before"}}
+    guarded.apply(before)
+    request.getfixturevalue("with_labels")
+    guarded.patch("before", {"spec": {"state": "Disabled"}})
+    assert guarded.object("before")["spec"]["state"] == "Disabled"
+
+
+def test_a_secret_is_judged_by_the_label_that_it_has_now(with_labels: ClusterHarness) -> None:
+    server, naming = with_labels.server, referring("headers", "secretKeyRef", of="receiver")
+    server.kubectl("label", "secret", "receiver", "-n", SECRETS, "webhooks-")
+    eventually(lambda: "the Secret receiver" in refusal(server, naming), "it has lost its label")
+    server.kubectl("label", "secret", "receiver", "-n", SECRETS, "webhooks=allowed")
+    eventually(lambda: not refusal(server, naming), "it has its label again")
 
 
 def test_the_plugin_says_what_the_policy_says(guarded: ClusterHarness) -> None:

@@ -54,7 +54,7 @@ def test_what_install_prints_and_the_files_that_are_applied_as_they_are(version:
 @each_version
 def test_the_policies_need_kubernetes_1_30(version: str) -> None:
     unknown = objections(read("policies"), version)
-    assert len(unknown) == (4 if version == "1.29" else 0)
+    assert len(unknown) == (6 if version == "1.29" else 0)
     assert all("no such kind in admissionregistration.k8s.io/v1" in said for said in unknown)
 
 
