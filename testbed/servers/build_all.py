@@ -14,12 +14,14 @@ from testbed.servers import (
     alertmanager,
     browser,
     elasticsearch,
+    grafana,
     helm,
     krew,
     kubernetes,
     node,
     opensearch,
     postgresql,
+    prometheus_operator,
     secured,
 )
 from testbed.servers.building import UnavailableError
@@ -38,6 +40,8 @@ SERVERS: Mapping[str, Callable[[], object]] = {
     "the base of the agent's image": base_image,
     **{name: partial(helm.find, version) for name, version in helm.VERSIONS.items()},
     "krew": krew.find,
+    "Grafana's types": grafana.find,
+    "the kinds of the Prometheus operator": prometheus_operator.find,
 }
 """Each server and how it is had, in the order in which the tests come to need them."""
 

@@ -22,7 +22,11 @@ def go_program(module: str, package: str, version: str, *, stamps: dict[str, str
     flags = " ".join(["-s", "-w", *(f"-X {variable}={value}" for variable, value in (stamps or {}).items())])
 
     def build(folder: Path) -> None:
-        command = ("nice", "go", "build", "-ldflags", flags, "-o", folder / name, package)
-        run(*command, cwd=_MODULES / module, env=_ENVIRONMENT)
+        go(module, "build", "-ldflags", flags, "-o", folder / name, package)
 
     return built(name, version, build) / name
+
+
+def go(module: str, *words: str | Path) -> None:
+    """Run `go WORDS` in the module `go/MODULE`. Raises UnavailableError as `go_program` does."""
+    run("nice", "go", *words, cwd=_MODULES / module, env=_ENVIRONMENT)
