@@ -15,13 +15,13 @@ def _raise(error: OSError) -> None:
 def manifests_in(folder: Path, *, recursive: bool = True, failed: Callable[[OSError], None] = _raise) -> Iterator[Path]:
     """The manifests of a folder and, where it is `recursive`, of those in it, behind links too.
 
-    What cannot be listed is given to `failed`, which raises it unless another is given.
+    What cannot be listed, or looked at, is given to `failed`, which raises it unless another is given.
 
     Hidden files and folders are left out: that is where Kubernetes keeps a mounted volume's versions. A link that leads
     nowhere is named; what is no file, such as a pipe that nobody writes to, is not.
     """
     for root, files in _walk(folder, failed):
-        yield from (root / name for name in files if _fits(name) and _is_file(root / name))
+        yield from (root / name for name in files if _fits(name) and _is_file(root / name, failed))
         if not recursive:
             return
 
@@ -41,7 +41,8 @@ def _walk(folder: Path, failed: Callable[[OSError], None]) -> Iterator[tuple[Pat
     status = folder.stat()
     seen = {(status.st_dev, status.st_ino)}
     for root, folders, files in os.walk(folder, followlinks=True, onerror=failed):
-        folders[:] = [name for name in folders if not name.startswith(".") and _first_time(Path(root, name), seen)]
+        below = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in below if _first_time(Path(root, name), seen, failed)]
         yield Path(root), files
 
 
@@ -49,16 +50,23 @@ def _fits(name: str) -> bool:
     return name.endswith(SUFFIXES) and not name.startswith(".")
 
 
-def _is_file(path: Path) -> bool:
+def _is_file(path: Path, failed: Callable[[OSError], None]) -> bool:
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except FileNotFoundError:
         return True
+    except OSError as error:
+        failed(error)
+        return False
 
 
-def _first_time(folder: Path, seen: set[tuple[int, int]]) -> bool:
+def _first_time(folder: Path, seen: set[tuple[int, int]], failed: Callable[[OSError], None]) -> bool:
     """Links may lead round in a circle."""
-    status = folder.stat()
+    try:
+        status = folder.stat()
+    except OSError as error:
+        failed(error)
+        return False
     place = (status.st_dev, status.st_ino)
     if place in seen:
         return False

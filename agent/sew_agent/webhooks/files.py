@@ -1,13 +1,15 @@
 """Webhooks from manifests: a file, or a folder with all its folders, checked again and again.
 
-A file that is broken or empty keeps what it last held. A folder that cannot be read, or was unmounted, deletes nothing;
-neither does one that is not mounted yet, or a file that is broken, when the agent is started. A folder that is empty
-then may be a mount point, so webhooks that are missing are kept until it holds something or is removed.
+A file that is broken or empty keeps what it last held. A folder that cannot be read, or was unmounted, deletes nothing,
+and stops none of the others; neither does one that is not mounted yet, or a file that is broken, when the agent is
+started. A folder that is empty then may be a mount point, so webhooks that are missing are kept until it holds
+something or is removed.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kubectl_sew.errors import SewError
@@ -47,6 +49,18 @@ class _File:
     """False for one that has been broken since the agent was started: what it held before is not known."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """The manifests that are there; `unread` has what could not be listed or looked at, and why."""
+
+    stamps: Mapping[Path, _Stamp]
+    unread: Mapping[Path, str] = field(default_factory=dict)
+
+    def hides(self, path: Path) -> bool:
+        """Return whether a path may be there, in what could not be read."""
+        return any(path.is_relative_to(place) for place in self.unread)
+
+
 class FileWebhooks:
     """Webhooks from manifests in files. Raises SewError at once where there is no such path."""
 
@@ -82,22 +96,33 @@ class FileWebhooks:
 
     def _check(self, now: float) -> None:
         try:
-            stamps = self._list()
-            files = {path: self._file(path, stamp, now) for path, stamp in stamps.items()}
+            listing = self._list()
+            files = {path: self._file(path, stamp, now) for path, stamp in listing.stamps.items()}
+            files |= {path: file for path, file in self._files.items() if path not in files and listing.hides(path)}
+            self._bare = self._bare and not any(_held(file.manifests) for file in files.values())
+            if files == self._files and self._snapshot.complete and not listing.unread:
+                return
+            self._files = files
+            problems = [*self._unread(listing), *self._unmounted(listing)]
         except OSError as error:
-            problem = f"webhooks cannot be read from {self._path}: {error.strerror or error}; the last ones are kept"
+            kept = "; the last ones are kept" if self._files else ""
+            problem = f"webhooks cannot be read from {self._path}: {_reason(error)}{kept}"
             self._publish(_snapshot(self._files, [problem], complete=False))
             return
-        self._bare = self._bare and not any(_held(file.manifests) for file in files.values())
-        if files != self._files or not self._snapshot.complete:
-            self._files = files
-            problems = list(self._unmounted())
-            whole = all(file.whole for file in files.values())
-            self._publish(_snapshot(files, problems, complete=whole and not problems))
+        whole = all(file.whole for file in files.values())
+        self._publish(_snapshot(files, problems, complete=whole and not problems))
 
-    def _unmounted(self) -> Iterator[str]:
+    def _unread(self, listing: _Listing) -> Iterator[str]:
+        """Report each folder and file that could not be listed or looked at, and what becomes of it."""
+        for place, why in sorted(listing.unread.items()):
+            kept = any(path.is_relative_to(place) for path in self._files)
+            yield f"{place} cannot be read: {why}; {'what it held before is kept' if kept else 'all else is served'}"
+
+    def _unmounted(self, listing: _Listing) -> Iterator[str]:
         """Report what has been empty since the start, as long as webhooks are missing that may have been there."""
         self._missing -= {name for file in self._files.values() for name in _names(file.manifests)}
+        if listing.unread:
+            return  # nothing is deleted before all can be read
         if self._empty is None:
             self._empty = empty_folders(self._path) if self._missing and self._path.is_dir() else ()
         self._empty = [folder for folder in self._empty if is_empty(folder)]
@@ -114,25 +139,28 @@ class FileWebhooks:
         if snapshot != self._snapshot:
             self._snapshot = snapshot
 
-    def _list(self) -> dict[Path, _Stamp]:
-        """List the manifests. Raises OSError where they cannot be listed for certain."""
+    def _list(self) -> _Listing:
+        """List the manifests. Raises OSError where nothing of them can be listed for certain."""
         if not self._path.is_dir():
             self._path.parent.stat()
-            return dict(_stamps([self._path])) if self._path.exists() else self._check_deleted()
-        stamps = dict(_stamps(manifests_in(self._path)))
-        folders = {path.parent for path in stamps}
-        for folder in self._devices.keys() - folders:
-            empty = not any(held.is_relative_to(folder) for held in folders)
+            return _listing([self._path], []) if self._path.exists() else self._check_deleted()
+        failures: list[OSError] = []
+        listing = _listing(manifests_in(self._path, failed=failures.append), failures)
+        folders = {path.parent for path in listing.stamps}
+        hidden = {folder for folder in self._devices if listing.hides(folder)}
+        for folder in self._devices.keys() - folders - hidden:
+            empty = not any(held.is_relative_to(folder) for held in folders | hidden)
             if empty and folder.exists() and folder.stat().st_dev != self._devices[folder]:
                 raise OSError(f"the folder {folder} is empty and on another device: it was unmounted")
-        self._devices = {folder: folder.stat().st_dev for folder in folders | {self._path}}
-        return stamps
+        devices = {folder: folder.stat().st_dev for folder in folders | {self._path}}
+        self._devices = {folder: self._devices[folder] for folder in hidden} | devices
+        return listing
 
-    def _check_deleted(self) -> dict[Path, _Stamp]:
+    def _check_deleted(self) -> _Listing:
         """Accept that a single file was deleted; raise where a folder is missing, since it may be unmounted."""
         if any(path != self._path for path in self._files):
             raise OSError("the folder is not there")
-        return {}
+        return _Listing({})
 
     def _file(self, path: Path, stamp: _Stamp, now: float) -> _File:
         before = self._files.get(path)
@@ -142,7 +170,7 @@ class FileWebhooks:
             with path.open("rb") as file:
                 content = file.read(_LARGEST)
         except OSError as error:
-            return _kept(before, stamp, b"", f"{path} cannot be read: {error.strerror}")
+            return _kept(before, stamp, b"", f"{path} cannot be read: {_reason(error)}")
         settled = stamp.modified / 1e9 < now - _SETTLED
         if before and before.content == content:
             return replace(before, stamp=stamp, settled=settled)
@@ -271,10 +299,21 @@ def _nameless(parts: list[_File]) -> Iterator[str]:
             )
 
 
-def _stamps(paths: Iterator[Path] | list[Path]) -> Iterator[tuple[Path, _Stamp]]:
+def _listing(paths: Iterable[Path], failures: list[OSError]) -> _Listing:
+    """Look at each path. `failures` has what was in the way of listing them."""
+    stamps = {}
     for path in paths:
         try:
             stat = path.stat()
         except FileNotFoundError:
             continue  # deleted since it was listed, or a link that leads nowhere
-        yield path, _Stamp(stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        except OSError as error:
+            failures.append(error)
+            continue
+        stamps[path] = _Stamp(stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    return _Listing(stamps, {Path(error.filename): _reason(error) for error in failures})
+
+
+def _reason(error: OSError) -> str:
+    to_do = f": let the agent's user (uid {os.geteuid()}) read it" if isinstance(error, PermissionError) else ""
+    return f"{error.strerror or error}{to_do}"

@@ -1,7 +1,9 @@
 """Webhooks from manifests on disk: what takes effect, and what an accident must not delete."""
 
+import errno
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -152,6 +154,76 @@ def test_a_folder_that_vanishes_deletes_nothing(folder: Folder) -> None:
     aside.rename(folder.path)
     files = folder.check()
     assert (list(files.webhooks), files.complete, files.problems) == (["a"], True, ())
+
+
+@pytest.fixture
+def lock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Return what takes from this process the right to list a folder, as `chmod` does for all but root."""
+    locked: set[str] = set()
+    listed = os.scandir
+
+    def scan(path: str) -> Iterator[os.DirEntry[str]]:
+        if str(path) in locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    return lambda path: locked.add(str(path))
+
+
+def test_a_folder_that_cannot_be_listed_stops_no_other_and_is_named(
+    tmp_path: Path, lock: Callable[[Path], None]
+) -> None:
+    folder = Folder(tmp_path)
+    folder.write("a.yaml", manifest("a"))
+    folder.write("teamb/b.yaml", manifest("b"))
+    lock(tmp_path / "teamb")
+    files = folder.check()
+    assert (list(files.webhooks), files.complete) == (["a"], False)
+    (problem,) = files.problems
+    assert problem.startswith(f"{tmp_path / 'teamb'} cannot be read: Permission denied: let the agent's user (uid ")
+    assert "kept" not in problem
+    assert folder.check() is files
+
+
+def test_a_folder_that_cannot_be_listed_any_more_keeps_what_it_held(
+    folder: Folder, lock: Callable[[Path], None]
+) -> None:
+    folder.write("teamb/b.yaml", manifest("b"))
+    folder.check()
+    lock(folder.path / "teamb")
+    folder.write("c.yaml", manifest("c"))
+    (folder.path / "a.yaml").unlink()
+    files = folder.check()
+    assert (sorted(files.webhooks), files.complete) == (["b", "c"], False)
+    assert files.problems[0].endswith("; what it held before is kept")
+
+
+def test_a_folder_that_cannot_be_listed_at_all_says_nothing_of_what_is_kept_where_there_is_nothing(
+    tmp_path: Path, lock: Callable[[Path], None]
+) -> None:
+    lock(tmp_path)
+    files = Folder(tmp_path).check()
+    assert (list(files.webhooks), files.complete, len(files.problems)) == ([], False, 1)
+    assert "kept" not in files.problems[0]
+
+
+def test_where_a_folder_cannot_be_listed_at_the_start_nothing_is_taken_for_deleted_or_unmounted(
+    tmp_path: Path, lock: Callable[[Path], None]
+) -> None:
+    folder = expecting(tmp_path)
+    folder.write("a.yaml", manifest("a"))
+    folder.write("teamb/b.yaml", manifest("b"))
+    lock(tmp_path / "teamb")
+    files = folder.check()
+    assert (list(files.webhooks), files.complete, len(files.problems)) == (["a"], False, 1)
+
+
+def test_a_file_that_cannot_be_looked_at_stops_no_other(folder: Folder) -> None:
+    (folder.path / "b.yaml").symlink_to("b.yaml")
+    files = folder.check()
+    assert (list(files.webhooks), files.complete) == (["a"], False)
+    assert files.problems[0].startswith(f"{folder.path / 'b.yaml'} cannot be read: Too many levels of symbolic links")
 
 
 def test_an_empty_folder_on_another_device_was_unmounted(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
