@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import IO, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -17,6 +17,9 @@ from kubectl_sew.folders import SUFFIXES, manifests_in
 from kubectl_sew.members import members
 from kubectl_sew.resource.documents import LARGEST_FILE
 from kubectl_sew.resource.findings import Finding, error
+
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
 
 STDIN = "stdin"
 """The name of standard input where a place is named."""
@@ -118,7 +121,7 @@ def _report(sources: Sources, name: str, failed: SewError | OSError) -> None:
 
 
 def _fetch(url: str) -> bytes:
-    from http.client import HTTPException  # noqa: PLC0415  # few commands fetch anything
+    from http.client import HTTPException, IncompleteRead  # noqa: PLC0415  # few commands fetch anything
     from urllib.error import HTTPError, URLError  # noqa: PLC0415  # likewise
     from urllib.request import Request, urlopen  # noqa: PLC0415  # likewise
 
@@ -129,6 +132,8 @@ def _fetch(url: str) -> bytes:
     try:
         with urlopen(Request(target.url, headers=headers), timeout=_FETCH_SECONDS) as answer:  # noqa: S310  # http(s) only
             return _drain(answer)
+    except IncompleteRead:
+        why = "the answer is not whole"
     except HTTPError as error:
         error.close()
         why = f"the server answered {error.code} {error.reason}"
@@ -139,15 +144,23 @@ def _fetch(url: str) -> bytes:
     raise SewError(f"it cannot be read: {why}")
 
 
-def _drain(answer: IO[bytes]) -> bytes:
-    """An answer that comes drop by drop ends too."""
+def _drain(answer: "HTTPResponse") -> bytes:
+    """Read an answer, of one that is too long so much that it shows. One that comes drop by drop ends too.
+
+    `read1` takes what has come, and no more than it is asked for: `read` goes on to the end where a server writes a
+    negative size of a chunk. Raises http.client.IncompleteRead.
+    """
+    from http.client import IncompleteRead  # noqa: PLC0415  # as above
+
     deadline = time.monotonic() + _FETCH_SECONDS
-    content = b""
-    while len(content) <= LARGEST_FILE and (part := answer.read(_CHUNK)):
+    content = bytearray()
+    while len(content) <= LARGEST_FILE and (part := answer.read1(_CHUNK)):
         content += part
         if time.monotonic() > deadline:
             raise TimeoutError(f"it took longer than {_FETCH_SECONDS:.0f} s")
-    return content
+    if len(content) <= LARGEST_FILE and answer.length:  # what is left of its Content-Length
+        raise IncompleteRead(bytes(content), answer.length)
+    return bytes(content)
 
 
 def _shown(url: str) -> str:

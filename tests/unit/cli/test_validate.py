@@ -8,7 +8,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from kubectl_sew.resource.documents import LARGEST_FILE
 from sew_agent.webhooks.files import FileWebhooks
+from testbed.raw_server import Connection, RawServer
 from testbed.receivers import Answer, Incoming, Receiver
 
 GOOD = Path("examples/webhooks/jira.yaml").read_text("utf-8")
@@ -157,6 +159,48 @@ def test_a_url_that_cannot_be_asked_is_an_error_without_a_traceback(url, sew):
     ran = sew("validate", "-f", url)
     assert ran.code == 1
     assert ran.out.startswith(f"{url}: error SEW051: it cannot be read: ")
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "framed",
+    [
+        CHUNKED + b"-1\r\n%b",
+        CHUNKED + b"x\r\n%b",
+        CHUNKED + b"400\r\n%b",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 4096\r\n\r\n%b",
+    ],
+    ids=["negative size", "no size", "cut chunk", "cut"],
+)
+def test_a_broken_answer_is_no_manifest(framed, sew):
+    def script(connection: Connection) -> bool:
+        connection.send(framed % GOOD.encode())
+        return False
+
+    with RawServer(script) as server:
+        ran = sew("validate", "-f", f"http://127.0.0.1:{server.port}/good.yaml")
+    assert ran.code == 1
+    assert ran.out.endswith("error SEW051: it cannot be read: the answer is not whole\n")
+
+
+@pytest.mark.parametrize("head", [CHUNKED + b"-1\r\n", CHUNKED + b"7fffffff\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_no_more_is_read_of_an_answer_than_the_largest_file_whatever_its_frame_says(head, sew):
+    sent = []
+
+    def script(connection: Connection) -> bool:
+        connection.send(head)
+        for _ in range(64):
+            connection.send(b"#" * 2**20)
+            sent.append(2**20)
+        return False
+
+    with RawServer(script) as server:
+        ran = sew("validate", "-f", f"http://127.0.0.1:{server.port}/")
+    assert ran.code == 1
+    assert "at most 8,388,608 are read" in ran.out
+    assert sum(sent) < 4 * LARGEST_FILE
 
 
 @pytest.mark.parametrize("files", ["", ","])
