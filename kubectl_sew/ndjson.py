@@ -10,6 +10,10 @@ DEEPEST = 100
 """Levels of lists and objects: far above any event, far below what a recursive reader of it can bear."""
 
 
+_FILTERS = {"{": ".", "[": ".[]"}
+"""The beginning of JSON that is not NDJSON -> the filter with which jq turns it into NDJSON."""
+
+
 class BadLineError(ValueError):
     """A line that is no event, and why."""
 
@@ -30,6 +34,21 @@ def parse_line(line: bytes) -> dict[str, Any]:
         raise BadLineError(f"nested deeper than {DEEPEST} levels")
     event: dict[str, Any] = document
     return event
+
+
+def begins_json_of_several_lines(first: bytes) -> bool:
+    """Return whether the first line of a file that is not blank shows that the file is no NDJSON.
+
+    A list or an object that begins on a line of its own may have lines inside that look like events.
+    """
+    text = first.removeprefix(BOM_UTF8).strip()
+    return text == b"{" or (text.startswith(b"[") and not text.endswith(b"]"))
+
+
+def how_to_make_lines(bad: bytes) -> str:
+    """Return how jq makes NDJSON of what has this line, which is no event; "" where it does not look like JSON."""
+    wanted = _FILTERS.get(bad.removeprefix(BOM_UTF8).lstrip()[:1].decode(errors="replace"))
+    return f"an event is one line; if this is JSON, `jq -c '{wanted}'` makes lines of it" if wanted else ""
 
 
 def _decode(line: bytes) -> Any:

@@ -8,7 +8,7 @@ from kubectl_sew.columns import table_of
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import own_id
 from kubectl_sew.json_text import line
-from kubectl_sew.ndjson import BadLineError, parse_line
+from kubectl_sew.ndjson import BadLineError, begins_json_of_several_lines, how_to_make_lines, parse_line
 from kubectl_sew.query import ANY, CALICO, BoundQuery, FieldSet, QueryError, bind, compile_matcher, parse, refusals
 from kubectl_sew.resource import State, Webhook
 from kubectl_sew.resource.exceptions import AlertException
@@ -26,9 +26,11 @@ _ID_LIMIT = 128
 
 def read_event(path: Path, event_id: str) -> dict[str, Any]:
     """Return the event of an NDJSON file with this id. Raises SewError."""
+    first = b""
     try:
         with path.open("rb") as lines:
             for each in lines:
+                first = first or each.strip()
                 try:
                     document = parse_line(each)
                 except BadLineError:
@@ -37,7 +39,8 @@ def read_event(path: Path, event_id: str) -> dict[str, Any]:
                     return document
     except OSError as error:
         raise SewError(f"the event cannot be read from {path}: {error.strerror or error}") from None
-    raise SewError(f"no line of {path} is an event with the id {line(event_id, _ID_LIMIT)}")
+    hint = how_to_make_lines(first) if begins_json_of_several_lines(first) else ""
+    raise SewError(f"no line of {path} is an event with the id {line(event_id, _ID_LIMIT)}{hint and ': ' + hint}")
 
 
 def fates(

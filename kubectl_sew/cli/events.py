@@ -10,7 +10,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from kubectl_sew.cli.matching_lines import Match, Selector, read_lines
+from kubectl_sew.cli.matching_lines import Match, Selector, check_events, read_event_lines
 from kubectl_sew.cli.output import echo, print_warning
 from kubectl_sew.cli.progress import on_stderr
 from kubectl_sew.cli.standard_input import standard_input
@@ -20,8 +20,6 @@ from kubectl_sew.terminal import harmless_json
 from kubectl_sew.text import plural
 
 _LONGEST_PART = 150
-_FILTERS = {"{": ".", "[": ".[]"}
-"""The beginning of JSON that is not NDJSON -> the filter with which jq turns it into NDJSON."""
 
 NAMED = 100
 """Lines that are no events are named one by one up to so many."""
@@ -39,7 +37,7 @@ def print_matching(
     with _opened(source) as file:
         progress, beside = on_stderr(_size(file)), sys.stdout.isatty()
         done = 0
-        for lines in read_lines(file.read1):
+        for lines in read_event_lines(file.read1, _name(source)):
             named = selector.bad
             matching, bad = selector.take(lines, time.time())
             if bad or (matching and beside):
@@ -53,13 +51,16 @@ def print_matching(
         echo(f"  AlertException {name}: {selector.suppressed[name]:,} more suppressed", err=True)
     if len(suppressing or ()) > 1:
         echo(f"  In all {selector.suppressed_in_all:,} more suppressed", err=True)
-    _check_events(selector, source)
+    check_events(selector, _name(source))
     if parts and selector.events and not selector.matching and Path(source).is_file():
         echo("\n".join(["Each part alone:", *_alone(parts, source)]), err=True)
 
 
-def read_events(source: str, take: Callable[[Mapping[str, Any]], None]) -> None:
-    """Has every event of a file taken; on stderr the lines that are none."""
+def read_events(source: str, take: Callable[[Mapping[str, Any]], None], *, may_be_empty: bool = False) -> None:
+    """Has every event of a file taken; on stderr the lines that are none.
+
+    Raises SewError where there is no event, unless a file without any line `may_be_empty`.
+    """
 
     def none_matches(event: Mapping[str, Any], _: float) -> bool:
         take(event)
@@ -67,11 +68,12 @@ def read_events(source: str, take: Callable[[Mapping[str, Any]], None]) -> None:
 
     selector = Selector(none_matches)
     with _opened(source) as file:
-        for lines in read_lines(file.read1):
+        for lines in read_event_lines(file.read1, _name(source)):
             named = selector.bad
             _, bad = selector.take(lines, 0.0)
             _print([], bad[: max(0, NAMED - named)])
-    _check_events(selector, source)
+    if selector.bad or not may_be_empty:
+        check_events(selector, _name(source))
 
 
 def _alone(parts: Mapping[str, Match], source: str) -> Iterator[str]:
@@ -79,7 +81,7 @@ def _alone(parts: Mapping[str, Match], source: str) -> Iterator[str]:
     for text, match in parts.items():
         selector = Selector(match)
         with _opened(source) as file:
-            for lines in read_lines(file.read1):
+            for lines in read_event_lines(file.read1, _name(source)):
                 selector.take(lines, time.time())
         yield f"  {line(text, _LONGEST_PART)}: {selector.matching:,}"
 
@@ -94,13 +96,8 @@ def _print(matching: list[bytes], bad: list[str]) -> None:
         print_warning(text)
 
 
-def _check_events(selector: Selector, source: str) -> None:
-    """Raise SewError where lines were read and none is an event: mostly it is JSON over several lines, or a list."""
-    if selector.events or not selector.bad:
-        return
-    wanted = _FILTERS.get(selector.begins)
-    hint = f": an event is one line; if this is JSON, `jq -c '{wanted}'` makes lines of it" if wanted else ""
-    raise SewError(f"no line of {'standard input' if source == '-' else source} is an event{hint}")
+def _name(source: str) -> str:
+    return "standard input" if source == "-" else source
 
 
 def _summary(selector: Selector) -> str:

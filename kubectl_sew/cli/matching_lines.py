@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
-from kubectl_sew.ndjson import LONGEST_LINE, BadLineError, parse_line
+from kubectl_sew.errors import SewError
+from kubectl_sew.ndjson import (
+    LONGEST_LINE,
+    BadLineError,
+    begins_json_of_several_lines,
+    how_to_make_lines,
+    parse_line,
+)
 
 _CHUNK = 2**20
 
@@ -31,6 +38,20 @@ def read_lines(read: Callable[[int], bytes]) -> Iterator[list[bytes]]:
         yield [b"".join(parts)]
 
 
+def read_event_lines(read: Callable[[int], bytes], place: str) -> Iterator[list[bytes]]:
+    """Lines as `read_lines` gives them. Raises SewError as soon as the first shows that this is no NDJSON.
+
+    `place` names the source, for people.
+    """
+    begun = False
+    for lines in read_lines(read):
+        if not begun and (first := next((line for line in lines if not line.isspace()), b"")):
+            begun = True
+            if begins_json_of_several_lines(first):
+                raise SewError(f"{place} holds JSON over several lines: {how_to_make_lines(first)}")
+        yield lines
+
+
 class Selector:
     """Takes the lines of one file in order, and counts its events and those that match."""
 
@@ -44,8 +65,8 @@ class Selector:
         self._wanted = match
         self._lines = 0
         self.bad = self.events = self.matching = 0
-        self.begins = ""
-        """The first character of the first line that is no event."""
+        self.first_bad = b""
+        """The first line that is no event."""
 
     def _is_delivered(self, event: Mapping[str, Any], now: float) -> bool:
         """Return whether an event matches and no exception selects it."""
@@ -70,13 +91,23 @@ class Selector:
                 if line.isspace():
                     blank += 1
                 else:
-                    self.begins = self.begins or line.lstrip()[:1].decode(errors="replace")
+                    self.first_bad = self.first_bad or line
                     bad.append(f"line {number}: {error}")
         self._lines += len(lines)
         self.events += len(lines) - blank - len(bad)
         self.bad += len(bad)
         self.matching += len(selected)
         return selected, bad
+
+
+def check_events(selector: Selector, place: str) -> None:
+    """Raise SewError where there was no event, since nothing was checked; mostly it is JSON in another form."""
+    if selector.events:
+        return
+    if not selector.bad:
+        raise SewError(f"there is no event in {place}: it is empty; give a file with one JSON object a line")
+    hint = how_to_make_lines(selector.first_bad)
+    raise SewError(f"no line of {place} is an event{hint and ': ' + hint}")
 
 
 def _parse(line: bytes) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from kubectl_sew.cli.selection import (
     search,
     values_search,
 )
-from kubectl_sew.cli.survey_index import time_path
+from kubectl_sew.cli.survey_index import fields_of, time_path
 from kubectl_sew.elasticsearch.access import ElasticsearchError
 from kubectl_sew.elasticsearch.client import Index
 from kubectl_sew.elasticsearch.credentials import VARIABLES, from_files
@@ -82,7 +82,11 @@ class EventsFile:
 
     def count(self, question: Question, start: float | None, now: float) -> Counted:
         counting = Counting(question, start)
-        read_events(self.path, lambda event: counting.add(event, self.maps.time(Event("", "", event)), now))
+
+        def take(event: Mapping[str, Any]) -> None:
+            counting.add(event, self.maps.time(Event("", "", event)), now)
+
+        read_events(self.path, take, may_be_empty=True)  # that there is no event is the answer
         selection = counting.selection()
         return selection, counting.values(selection.blocking) if selection.blocking else {}
 
@@ -93,7 +97,7 @@ class EventsFile:
             if own_id(dict(document)) == identity:
                 found.append(Event("", identity, document))
 
-        read_events(self.path, take)
+        read_events(self.path, take, may_be_empty=True)
         return found
 
     def time_of(self, event: Event) -> float | None:
@@ -105,7 +109,7 @@ class EventsIndex:
 
     def __init__(self, index: Index, time_field: str) -> None:
         self._index = index
-        self._fields = index.fields()
+        self._fields = fields_of(index)
         self._time = time_path(self._fields, time_field, index)
         self._time_field = self._fields.fields[time_field]
 

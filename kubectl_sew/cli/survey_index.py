@@ -58,7 +58,7 @@ def survey_index(
     access = from_files(members(urls), files)()
     index = Index(access, pattern)
     try:
-        fields = index.fields()
+        fields = fields_of(index)
         end = int(time.time() * 1_000)
         start = max(0, end - max(1_000, int(since * 1_000)))
         window = Window(time_path(fields, time_field, index), start, end)
@@ -72,10 +72,16 @@ def survey_index(
     return IndexSurvey(survey, window, f"{index.pattern} at {index.place}")
 
 
+def fields_of(index: Index) -> FieldSet:
+    """Return the fields of an index's mapping. Raises SewError where there is no such index."""
+    fields = index.fields()
+    if not list(fields)[1:]:  # each has an `_id`
+        raise SewError(f"no index of {index.place} has a name like {index.pattern} and a field: see --index")
+    return fields
+
+
 def time_path(fields: FieldSet, name: str, index: Index) -> str:
     """Return the path of the field of time in a search. Raises SewError where there is none that is a time."""
-    if not list(fields)[1:]:
-        raise SewError(f"no index of {index.place} has a name like {index.pattern} and a field: see --index")
     field = fields.get(name)
     if field is None or field.type is not FieldType.TIME or field.storage.refusal:
         why = "there is no such field"

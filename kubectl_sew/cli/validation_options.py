@@ -97,8 +97,9 @@ def event_maps(time_field: str = "time") -> "EventMaps":
 
 
 def index_fields(urls: str, pattern: str) -> FieldSet:
-    """The keys that the mapping of an index has. Raises ElasticsearchError."""
+    """The keys that the mapping of an index has. Raises SewError where it cannot be asked, or there is none."""
     from kubectl_sew.cli.selection_source import connected  # noqa: PLC0415  # few commands ask an index
+    from kubectl_sew.cli.survey_index import fields_of  # noqa: PLC0415  # as above
 
     with connected(urls, pattern) as index:
-        return index.fields()
+        return fields_of(index)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubectl_sew.cli.matching_lines import Selector, read_lines
+from kubectl_sew.cli.matching_lines import Selector, check_events, read_event_lines
 from kubectl_sew.cli.survey_index import IndexSurvey, survey_index
 from kubectl_sew.dashboard.views.query_lab import FileMatches
 from kubectl_sew.errors import SewError
@@ -38,7 +38,7 @@ class LabSources:
         whole = True
         try:
             with Path(self.events).open("rb") as file:
-                for lines in read_lines(file.read1):
+                for lines in read_event_lines(file.read1, self.events):
                     matching, _ = selector.take(lines, now)
                     found += [line(raw.decode("utf-8", "replace"), _LONGEST) for raw in matching[: _SHOWN - len(found)]]
                     if clock() > ends:
@@ -46,4 +46,6 @@ class LabSources:
                         break
         except OSError as error:
             raise SewError(f"events cannot be read from {self.events}: {error.strerror or error}") from None
+        if whole:
+            check_events(selector, self.events)
         return FileMatches(selector.events, selector.matching, selector.bad, tuple(found), whole)

@@ -35,6 +35,8 @@ class _Warning(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Warning", f'299 Elasticsearch-8.17.0-0 "{DEPRECATED}"')
         body = b'{"hits": {"hits": []}, "_shards": {"failed": 0}}' if "_search" in self.path else b"{}"
+        if "/_mapping?ignore" in self.path:
+            body = b'{"events": {"mappings": {"properties": {"type": {"type": "keyword"}}}}}'
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

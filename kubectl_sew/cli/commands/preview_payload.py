@@ -25,7 +25,7 @@ from kubectl_sew.consumers.template_secrets import concealed
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import Event, delivery_id, own_id
 from kubectl_sew.members import members
-from kubectl_sew.ndjson import BadLineError, parse_line
+from kubectl_sew.ndjson import BadLineError, begins_json_of_several_lines, how_to_make_lines, parse_line
 from kubectl_sew.payload import describe, fill_in, headings
 from kubectl_sew.query import bind, compile_matcher, parse
 from kubectl_sew.recipes.findings import drawing
@@ -204,13 +204,16 @@ def _read_events(source: str, *, whole: bool) -> list[Event]:
     try:
         return _all_events(text) if whole else [_identified(_parse(text))]
     except BadLineError as error:
-        raise SewError(f"there is no event in {source}: {error}") from None
+        hint = how_to_make_lines(text) if text.lstrip()[:1] == b"[" or whole else ""
+        raise SewError(f"there is no event in {source}: {error}{hint and '; ' + hint}") from None
 
 
 def _all_events(text: bytes) -> list[Event]:
     """The events of all lines; those that are none are counted, as the agent skips them."""
     events, problem = list[Event](), None
     lines = [line for line in text.splitlines() if line.strip()] or [text]
+    if begins_json_of_several_lines(lines[0]):
+        raise BadLineError("it holds JSON over several lines")
     for line in lines:
         try:
             events.append(_identified(parse_line(line)))
@@ -229,7 +232,7 @@ def _parse(text: bytes) -> dict[str, Any]:
         return parse_line(text)
     except BadLineError:
         first, _, more = text.lstrip().partition(b"\n")
-        if not more.lstrip().startswith(b"{"):
+        if begins_json_of_several_lines(first) or not more.lstrip().startswith(b"{"):
             raise
         return parse_line(first)
 

@@ -36,13 +36,16 @@ def events(each_elasticsearch: str) -> Iterator[str]:
 @pytest.fixture
 def preview(each_elasticsearch: str, events: str) -> Sew:
     def run(query: str, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         where = ("--elasticsearch", each_elasticsearch, "--index", events)
-        command = ["kubectl", "sew", "preview-query", query, *where, *arguments]
-        environment = {**os.environ, "PATH": path, **variables}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return _sew("preview-query", query, *where, *arguments, **variables)
 
     return run
+
+
+def _sew(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, **variables}
+    return subprocess.run(["kubectl", "sew", *arguments], env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -119,10 +122,14 @@ def test_nothing_matches_is_no_error(preview: Sew) -> None:
     assert (ran.returncode, "Events:   0 of 0 match" in ran.stdout) == (0, True)
 
 
-def test_a_pattern_that_matches_nothing_is_named(preview: Sew) -> None:
+def test_a_pattern_that_matches_nothing_is_named(preview: Sew, each_elasticsearch: str) -> None:
     ran = preview("type = waf", "--index", "nowhere-*")
     assert (ran.returncode, ran.stdout) == (1, "")
     assert "nowhere-*" in ran.stderr
+    for command in (("fields",), ("validate", "-f", "examples/webhooks/generic.yaml")):
+        ran = _sew(*command, "--elasticsearch", each_elasticsearch, "--index", "nowhere-*")
+        assert (ran.returncode, ran.stdout) == (1, ""), command
+        assert "no index of" in ran.stderr
 
 
 def test_a_field_that_is_no_time_is_refused(preview: Sew) -> None:

@@ -96,6 +96,15 @@ def test_what_is_no_event_is_an_error_that_says_why(event, sew):
     assert ran.err.startswith("error: there is no event in -: ")
 
 
+@pytest.mark.parametrize("digest", [(), ("--digest",)], ids=["one", "digest"])
+@pytest.mark.parametrize("events", ['[{"type": "waf"}]', '[\n{"type": "waf"},\n{"type": "waf"}\n]\n'])
+def test_a_list_of_events_comes_with_the_command_that_makes_lines_of_it(events, digest, sew):
+    ran = sew("preview-payload", "-f", DIGEST, *digest, "--event", "-", stdin=events)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("error: there is no event in -: it ")
+    assert "`jq -c '.[]'` makes lines of it" in ran.err
+
+
 def test_nothing_in_an_event_can_steer_a_terminal(tmp_path, sew):
     text = (
         EXAMPLES["generic"]

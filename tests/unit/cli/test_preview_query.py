@@ -221,14 +221,32 @@ def test_an_empty_query_selects_everything_and_says_what_a_webhook_takes_instead
         ('{\n  "type": "waf"\n}\n', "jq -c '.'"),
         ('[\n  {"a": 1,\n  "b": 2}\n]\n', "jq -c '.[]'"),
         ('[{"a": 1}]\n', "jq -c '.[]'"),
+        ('[\n{"type": "waf", "n": 1},\n{"type": "waf", "n": 2}\n]\n', "jq -c '.[]'"),
+        ('\ufeff[{"type": "waf", "n": 1},\n{"type": "waf"}\n,{"n": 2}\n]', "jq -c '.[]'"),
+        ('{\n"hits": [\n{"type": "waf"}\n]\n}\n', "jq -c '.'"),
     ],
 )
 def test_json_that_is_not_one_event_a_line_comes_with_the_command_that_makes_it_so(text, wanted, sew):
     for command in (("preview-query", "type = waf"), ("fields",)):
         ran = sew(*command, "--events", "-", stdin=text)
         assert f"`{wanted}` makes lines of it" in ran.err
-        assert ran.code == 1, "nothing was checked"
+        assert (ran.code, ran.out) == (1, ""), "nothing was checked"
 
 
 def test_a_bad_line_among_events_is_no_reason_to_name_jq(sew):
     assert "jq" not in sew("preview-query", "type = waf", "--events", "-", stdin='{"a": 1}\n{\n').err
+
+
+@pytest.mark.parametrize("text", ["", "\n \n\r\n"], ids=["empty", "blank lines"])
+def test_a_file_without_any_event_is_an_error_since_nothing_was_checked(text, sew):
+    for command in (("preview-query", "type = waf"), ("fields",)):
+        ran = sew(*command, "--events", "-", stdin=text)
+        assert (ran.code, ran.out) == (1, "")
+        assert ran.err.endswith(
+            "error: there is no event in standard input: it is empty; give a file with one JSON object a line\n"
+        )
+
+
+def test_a_list_on_the_first_line_alone_is_a_line_like_any_other(sew):
+    ran = sew("preview-query", "type = waf", "--events", "-", stdin='[1]\n{"type": "waf"}\n')
+    assert (ran.code, ran.out) == (0, '{"type": "waf"}\n')

@@ -43,7 +43,7 @@ print(*[name for name in {SLOW!r} if name in sys.modules], file=sys.stderr)
         ["preview-query", "type = waf"],
         ["preview-query", "type = waf", "--explain"],
         ["preview-query", "type = waf", "--format"],
-        ["preview-query", "type = waf", "--events", "/dev/null"],
+        ["preview-query", "type = waf", "--events", "docs/examples/events.ndjson"],
     ],
     ids=" ".join,
 )

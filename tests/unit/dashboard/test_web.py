@@ -301,6 +301,10 @@ def test_a_query_is_tried_on_the_file_of_the_command_line_and_on_no_other(visit:
     assert "&lt;b&gt;" in text
     assert "<b>" not in text
     assert "passwd" not in text
+    events.write_text('[\n{"type": "waf"},\n{"type": "waf"}\n]\n')
+    assert "makes lines of it" in browser.get("/query?query=type+%3D+waf&on=file").text
+    events.write_text("")
+    assert "there is no event in" in browser.get("/query?query=type+%3D+waf&on=file").text
 
 
 def test_a_query_is_saved_as_a_webhook_after_it_was_checked(visit: Visit) -> None:

@@ -87,6 +87,8 @@ def test_an_event_that_nobody_knows_comes_from_a_file(state: Path, tmp_path: Pat
     rows = json.loads(run(state, "b", *options).output)["webhooks"]
     assert {row["webhook"]: row["fate"] for row in rows if row["webhook"] == "choosy"} == {"choosy": "not read"}
     assert "with the id c" in str(run(state, "c", *options).exception)
+    (tmp_path / "events").write_text('[\n{"id": "a"},\n{"id": "b"}\n]\n')
+    assert "`jq -c '.[]'` makes lines of it" in str(run(state, "a", *options).exception)
 
 
 @pytest.mark.parametrize("name", ["e-2", "\udcff\x1b", "x" * 10_000])
