@@ -4,7 +4,7 @@ What a query means is decided here, once. The translation, the matcher and the e
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kubectl_sew.query import lint
 from kubectl_sew.query.ast import And, Comparison, Empty, Everything, Key, Leaf, Literal, Membership, Node, Not, Or
@@ -154,7 +154,8 @@ def _unknown_key(leaf: Leaf, fields: FieldSet) -> QueryProblem:
     hint = "did you mean " + " or ".join(map(quoted, near)) + "?" if near else listed
     message = f"there is no field {quoted(key.name)}"
     if not isinstance(leaf, Membership):
-        return QueryProblem(message, key.span, hint)
+        pattern = lint.pattern_hint(leaf) if isinstance(leaf, Comparison) and not near and not of_index else ""
+        return QueryProblem(message, key.span, "; ".join(filter(None, (hint, pattern))))
     if of_index or not near:
         message += f": {fields.why_absent(key.name) if of_index else 'its values are not checked'}"
     return QueryProblem(message, key.span, hint, warning=True)
@@ -188,9 +189,14 @@ def _comparison(leaf: Comparison, field: Field, problems: list[QueryProblem]) ->
             return None
         typed.append(TypedValue(reading, value))
     first = typed[0]
-    problems += _orders(leaf, first) if ordered else not_allowed(field, leaf.value)
+    problems += _orders(leaf, first) if ordered else _unlisted(leaf, field)
     problems += lint.comparison(leaf, first.field)
     return BoundComparison(leaf, tuple(typed))
+
+
+def _unlisted(leaf: Comparison, field: Field) -> Iterable[QueryProblem]:
+    for problem in not_allowed(field, leaf.value):
+        yield replace(problem, hint=lint.pattern_hint(leaf) or problem.hint)
 
 
 def _orders(leaf: Comparison, typed: TypedValue) -> Iterable[QueryProblem]:

@@ -21,7 +21,7 @@ def comparison(leaf: Comparison, field: Field) -> Iterator[QueryProblem]:
         yield QueryProblem(message, leaf.span, warning=True)
         yield from _long_values(field, leaf.span)
     elif field.type is FieldType.STRING:
-        yield from _wildcard_outside_a_set(leaf)
+        yield from _wildcard_outside_a_set(leaf, field)
         yield from _null(leaf, field)
     theirs = quote(_as_calico_compares(leaf.value.text))
     hint = f"it is compared as it is written; Calico compares with {theirs}: write that"
@@ -39,11 +39,18 @@ def member(literal: Literal, field: Field, value: Typed) -> Iterator[QueryProble
     yield from _kubernetes_name(field, literal, "it is compared as it is written, as in Calico")
 
 
-def _wildcard_outside_a_set(leaf: Comparison) -> Iterator[QueryProblem]:
-    if "*" in leaf.value.text:
-        form = "NOTIN" if leaf.operator is Operator.NOT_EQUAL else "IN"
+def pattern_hint(leaf: Comparison) -> str:
+    """Return what to write for a value that looks like a pattern; "" for any other. Only sets have wildcards."""
+    if leaf.operator.orders or not {*"*?"} & {*leaf.value.text}:
+        return ""
+    form = "NOTIN" if leaf.operator is Operator.NOT_EQUAL else "IN"
+    return f"for a pattern write a set: {leaf.key} {form} {{{leaf.value}}}"
+
+
+def _wildcard_outside_a_set(leaf: Comparison, field: Field) -> Iterator[QueryProblem]:
+    if "*" in leaf.value.text and not field.values:  # else it is an error, which says the same
         message = f"`*` is a plain character after `{leaf.operator.value}`"
-        hint = f"for a pattern write a set: {leaf.key} {form} {{{leaf.value}}}"
+        hint = "" if field.equality_only else pattern_hint(leaf)
         yield QueryProblem(message, leaf.value.span, hint, warning=True)
 
 

@@ -4,13 +4,14 @@ from functools import cache
 from typing import Any
 
 from kubectl_sew.query import ast
-from kubectl_sew.query.errors import QueryError, QueryProblem, Span
+from kubectl_sew.query.errors import QueryError, QueryProblem, Span, quoted
 from kubectl_sew.query.grammar import GRAMMAR
 from kubectl_sew.query.lexer import Token, tokenize
 from kubectl_sew.query.peg import Match, NodeVisitor, ParseError, TokenGrammar
 
 MAX_DEPTH = 24
 """Levels of the DSL, its leaf included: Elasticsearch refuses 30, and what wraps the query takes some."""
+_EVERYTHING = {"*", "**", ".*", "*:*", "_all", "all", "any", "everything", "match_all", "true"}
 MAX_KEY_PARTS = 32
 """Parts of a key between its dots: Elasticsearch maps 20 levels by default."""
 
@@ -20,6 +21,9 @@ def parse(text: str) -> ast.Node:
     lexed = tokenize(text)
     matched = match(lexed.tokens)
     problems = lexed.problems + ([] if matched else _diagnose(lexed.tokens))
+    if not matched and _means_everything(lexed.tokens):
+        word, hint = lexed.tokens[0], f"for every event write `{ast.EVERY_EVENT}`"
+        raise QueryError(text, [QueryProblem(f"{quoted(word.text)} is no query", word.span, hint)])
     if not matched or problems:
         # Of two problems at one place the lexer's says more than the one about the order.
         places = {problem.span.start: problem for problem in reversed(problems)}
@@ -27,6 +31,11 @@ def parse(text: str) -> ast.Node:
     node: ast.Node = _Tree(lexed.tokens).visit(matched)
     _check(text, node)
     return node
+
+
+def _means_everything(tokens: list[Token]) -> bool:
+    """Return whether a text is one word by which other languages select everything."""
+    return len(tokens) == 2 and tokens[0].text.lower() in _EVERYTHING
 
 
 def _diagnose(tokens: list[Token]) -> list[QueryProblem]:

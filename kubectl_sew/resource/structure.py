@@ -43,6 +43,8 @@ class _Text:
     given: bool = False
     switch: bool = False
     """True where true and false, which YAML makes of `on` and `off`, are judged elsewhere."""
+    example: str = ""
+    """What to write where it is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ _SPEC = _Fields(
     {
         "consumer": _Text(given=True),
         "state": _Text(given=True, switch=True),
-        "query": _Text(given=True),
+        "query": _Text(given=True, example="e.g. `type = waf`; for every event: `type EMPTY OR NOT type EMPTY`"),
         "config": _Each(_VARIABLE),
     },
     ("consumer", "state", "query", "config"),
@@ -170,7 +172,7 @@ def _check_list(shape: _Each, value: list[Any], path: Path) -> Iterator[Located]
 
 def _check_text(shape: _Text, value: Any, path: Path) -> Iterator[Located]:
     if shape.given and (value is None or (isinstance(value, str) and not value.strip())):
-        yield Located(error("SEW008", f"`{show_path(path)}` is empty", "it is required"), path)
+        yield Located(error("SEW008", f"`{show_path(path)}` is empty", shape.example or "it is required"), path)
     elif not isinstance(value, str) and not (shape.switch and isinstance(value, bool)):
         yield from _wrong(path, "text", value)
 

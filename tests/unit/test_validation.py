@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.query import ANY, CALICO
+from kubectl_sew.query.ast import EVERY_EVENT
 from kubectl_sew.resource import CODES, ConfigVar, HealthyReason, Reference, State, Webhook, load_manifests, load_many
 from kubectl_sew.resource.findings import Finding
 from kubectl_sew.validation.manifests import validate_manifests
@@ -407,3 +408,9 @@ def test_of_what_to_group_by_nothing_is_shown_where_it_is_from_a_secret() -> Non
     findings = findings_in(digest % "valueFrom: {secretKeyRef: {name: keys, key: token}}" + SECRET)
     assert any("to group by" in finding.message for finding in findings)
     assert not [finding for finding in findings if "canary" in finding.message + finding.hint]
+
+
+@pytest.mark.parametrize("query", ["''", "' '", "'*'", "'true'", "ALL", "'// nothing'"])
+def test_a_query_that_is_meant_to_select_everything_comes_with_one_that_does(query: str) -> None:
+    (finding,) = findings_in(GENERIC.replace("type=waf", query) % "value: '{}'")
+    assert finding.hint.endswith(f"`{EVERY_EVENT}`")

@@ -61,3 +61,8 @@ def test_members_of_a_set_are_grouped_by_their_types() -> None:
 )
 def test_the_parts_of_a_query_are_bound_queries(query: str, parts: list[str]) -> None:
     assert [str(part.node) for part in bind(parse(query), CALICO).parts] == parts
+
+
+def test_no_set_is_named_for_a_star_where_no_set_takes_one() -> None:
+    (star,) = bind(parse('_id = "a*"'), CALICO).warnings
+    assert (star.message, star.hint) == ("`*` is a plain character after `=`", "")
