@@ -16,6 +16,9 @@ from kubectl_sew.cli.progress import on_stderr
 from kubectl_sew.cli.standard_input import standard_input
 from kubectl_sew.errors import SewError
 from kubectl_sew.json_text import line
+from kubectl_sew.query import BoundQuery, compile_matcher
+from kubectl_sew.query.ast import MOST_PARTS, leaves
+from kubectl_sew.query.event_values import walker
 from kubectl_sew.terminal import harmless_json
 from kubectl_sew.text import plural
 
@@ -25,15 +28,14 @@ NAMED = 100
 """Lines that are no events are named one by one up to so many."""
 
 
-def print_matching(
-    match: Match, source: str, parts: Mapping[str, Match], suppressing: Mapping[str, Match] | None = None
-) -> None:
+def print_matching(query: BoundQuery, source: str, suppressing: Mapping[str, Match] | None = None) -> None:
     """Matching lines on stdout, as they are and as they come; on stderr the lines that are no events, and the count.
 
     What `suppressing` (exception -> its matcher) selects is not printed, and counted by exception.
-    Where nothing matches, a file is read again to count what each of `parts` (its text -> its matcher) selects alone.
+    Where nothing matches, a file is read again to say which keys of the query no event has, and what each of its parts
+    selects alone.
     """
-    selector = Selector(match, suppressing)
+    selector = Selector(compile_matcher(query), suppressing)
     with _opened(source) as file:
         progress, beside = on_stderr(_size(file)), sys.stdout.isatty()
         done = 0
@@ -52,8 +54,8 @@ def print_matching(
     if len(suppressing or ()) > 1:
         echo(f"  In all {selector.suppressed_in_all:,} more suppressed", err=True)
     check_events(selector, _name(source))
-    if parts and selector.events and not selector.matching and Path(source).is_file():
-        echo("\n".join(["Each part alone:", *_alone(parts, source)]), err=True)
+    if not selector.matching and Path(source).is_file():
+        _explain(query, source)
 
 
 def read_events(source: str, take: Callable[[Mapping[str, Any]], None], *, may_be_empty: bool = False) -> None:
@@ -76,10 +78,37 @@ def read_events(source: str, take: Callable[[Mapping[str, Any]], None], *, may_b
         check_events(selector, _name(source))
 
 
-def _alone(parts: Mapping[str, Match], source: str) -> Iterator[str]:
+def _explain(query: BoundQuery, source: str) -> None:
+    """Say why no event of a file matches, as far as that can be seen from outside of it."""
+    if missing := _keys_of_no_event(query, source):
+        shown = ", ".join(f"`{line(name, _LONGEST_PART)}`" for name in missing)
+        echo(f"No event has {shown}: `kubectl sew fields --events FILE` lists the keys that they have", err=True)
+    if query.parts:
+        echo("\n".join(["Each part alone:", *_alone(query, source)]), err=True)
+
+
+def _keys_of_no_event(query: BoundQuery, source: str) -> list[str]:
+    """Return the keys of a query that have a value in no event of a file, in its order."""
+    sought = {leaf.key.name: walker(leaf.key.name) for leaf in leaves(query.node)}
+
+    def take(event: Mapping[str, Any], _: float) -> bool:
+        for name in [name for name, values in sought.items() if any(value is not None for value in values(event))]:
+            del sought[name]
+        return False
+
+    selector = Selector(take)
+    with _opened(source) as file:
+        for lines in read_event_lines(file.read1, _name(source)):
+            selector.take(lines, 0.0)
+            if not sought:
+                break
+    return list(sought)
+
+
+def _alone(query: BoundQuery, source: str) -> Iterator[str]:
     """Count the events that each part selects. The file is read once for each, so that a long query costs no memory."""
-    for text, match in parts.items():
-        selector = Selector(match)
+    for part in query.parts[:MOST_PARTS]:
+        text, selector = str(part.node), Selector(compile_matcher(part))
         with _opened(source) as file:
             for lines in read_event_lines(file.read1, _name(source)):
                 selector.take(lines, time.time())

@@ -142,6 +142,5 @@ def preview(  # noqa: PLR0913, PLR0917  # one for each flag
         print_survey(found[0].selector, elasticsearch, index, since, time_field, None)
         return
     from kubectl_sew.cli.events import print_matching  # noqa: PLC0415 - as above
-    from kubectl_sew.query import compile_matcher  # noqa: PLC0415 - as above
 
-    print_matching(compile_matcher(read_query(found[0].selector, FIELD_SETS[fields])), str(events), {})
+    print_matching(read_query(found[0].selector, FIELD_SETS[fields]), str(events))

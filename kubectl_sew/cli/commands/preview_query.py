@@ -8,7 +8,7 @@ from kubectl_sew.cli.output import echo, print_json, print_warning, print_yaml
 from kubectl_sew.cli.query_argument import read_query
 from kubectl_sew.cli.validation_options import check_index_flags, index_option
 from kubectl_sew.query import BoundQuery
-from kubectl_sew.query.ast import EVERY_EVENT, MOST_PARTS, Everything
+from kubectl_sew.query.ast import EVERY_EVENT, Everything
 from kubectl_sew.query.fields import FIELD_SETS
 
 
@@ -133,6 +133,5 @@ def _print_events(query: BoundQuery, source: str, selectors: Selectors) -> None:
     from kubectl_sew.cli.events import print_matching  # noqa: PLC0415  # likewise
     from kubectl_sew.query import compile_matcher  # noqa: PLC0415  # likewise
 
-    parts = {str(part.node): compile_matcher(part) for part in query.parts[:MOST_PARTS]}
     suppressing = {name: compile_matcher(selector) for name, selector in selectors}
-    print_matching(compile_matcher(query), source, parts, suppressing)
+    print_matching(query, source, suppressing)

@@ -207,6 +207,17 @@ def test_no_part_is_counted_where_something_matches_or_the_query_is_one_part(sew
         assert "alone" not in sew("preview-query", query, "--events", str(events)).err
 
 
+@pytest.mark.parametrize("query", ["tpye = waf", "tpye IN {waf}", 'NOT tpye EMPTY OR "record.hots" = a'])
+def test_keys_that_no_event_of_a_file_has_are_named_where_nothing_matches(query, sew, tmp_path):
+    events = tmp_path / "events.ndjson"
+    events.write_text('{"type": "waf", "record": {"host": "a"}}\n{"type": "alert", "tpye": null}\n')
+    ran = sew("preview-query", query, "--fields", "any", "--events", str(events))
+    assert (ran.code, ran.out) == (0, "")
+    missing = "`tpye`, `record.hots`" if "hots" in query else "`tpye`"
+    hint = f"No event has {missing}: `kubectl sew fields --events FILE` lists the keys that they have"
+    assert ran.err.splitlines()[:2] == ["0 of 2 events match", hint]
+
+
 @pytest.mark.parametrize("empty", ["", "  ", "// type = waf", "/* type = waf */"])
 def test_an_empty_query_selects_everything_and_says_what_a_webhook_takes_instead(sew, empty):
     ran = sew("preview-query", empty)
