@@ -168,7 +168,7 @@ def _headers(config: Config, from_url: str) -> tuple[tuple[str, str], ...]:
 
 def _check_path(url: str) -> list[ConfigProblem]:
     path = urlsplit(url).path
-    if not url.endswith(PATH):
+    if not (url.endswith(PATH) and path.endswith(PATH)):
         return [ConfigProblem("url", f"the URL does not end with `{PATH}`", "give the address of the API itself")]
     if "//" in path:
         return [ConfigProblem("url", "the URL's path holds `//`", "Alertmanager redirects such a path: write one `/`")]

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 from kubectl_sew.consumers.base import Config, ConfigProblem, Consumer
 
 _UNFIT_IN_URL = re.compile(r"[^\x21-\x7e]")
+_DOT_SEGMENT = re.compile(r"(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?=[/\\?#]|%2f|%5c|$)", re.IGNORECASE)
 _PLAIN_LINE = re.compile(r"[\x20-\x7e\xa0-\xff]*")
 
 
@@ -83,6 +84,11 @@ def plain_line(name: str, value: str) -> list[ConfigProblem]:
         return []
     hint = "use one line of printable characters"
     return [ConfigProblem(name, f"`{name}` holds a line break, or characters that a header cannot carry", hint)]
+
+
+def has_dot_segments(url: str) -> bool:
+    """Return whether `.` or `..` stands between slashes of a URL's path, encoded or not: servers take them away."""
+    return _DOT_SEGMENT.search(url.partition("?")[0]) is not None
 
 
 def address_has_user(url: str) -> bool:

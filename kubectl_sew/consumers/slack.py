@@ -33,6 +33,8 @@ from kubectl_sew.event import Event
 from kubectl_sew.event_maps.readable import EVENT_MAPS, EventMaps
 
 URL_PREFIXES = ("https://hooks.slack.com/services/", "https://hooks.slack-gov.com/services/")
+_IDENTITY = re.compile(r"[\w-]+/[\w-]+/[\w-]+/?", re.ASCII)
+"""The rest of an Incoming Webhook's URL: of a team, of a hook, and the secret."""
 _WORKFLOWS = re.compile(r"https://hooks\.slack(?:-gov)?\.com/(?:workflows|triggers)/")
 
 CALICO_TITLE = "⚠ Calico Security Alert"
@@ -73,13 +75,23 @@ class Slack:
         problems = settings.missing(self, config) + settings.check_url(config, "url")
         problems += check_own_line(config, "title") + check_own_template(config) + check_rate(config)
         problems += check_digest(config)
-        url = settings.text(config, "url")
-        if url and not url.startswith(self.url_prefixes):
-            hint = "it begins with " + " or ".join(self.url_prefixes)
+        return problems + self._check_place(settings.text(config, "url"))
+
+    def _check_place(self, url: str) -> list[ConfigProblem]:
+        """Check that a URL is an Incoming Webhook's: all of Slack's own, and that any other stays below its prefix."""
+        prefix = next(filter(url.startswith, self.url_prefixes), "")
+        hint = "it begins with " + " or ".join(self.url_prefixes)
+        if prefix in URL_PREFIXES:
+            fits = bool(_IDENTITY.fullmatch(url.removeprefix(prefix)))
+            hint = f"copy all of it from the app's Incoming Webhooks: `{prefix}` and three parts, `T…/B…/…`"
+        elif prefix:
+            fits = not settings.has_dot_segments(url)
+            hint = "write its path without `.` and `..` between slashes"
+        else:
+            fits = not url
             if _WORKFLOWS.match(url):
                 hint = f"a workflow would run again at every retry; add an Incoming Webhook to the app: {hint}"
-            problems.append(ConfigProblem("url", "this is not the URL of an Incoming Webhook", hint))
-        return problems
+        return [] if fits else [ConfigProblem("url", "this is not the URL of an Incoming Webhook", hint)]
 
     def render(
         self,

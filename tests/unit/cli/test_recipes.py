@@ -151,7 +151,8 @@ def test_an_annotation_of_no_recipe_and_one_at_another_consumer_are_warnings(sew
     assert "there is no recipe `discrod` (did you mean `discord`?)" in ran.out
     ran = sew("validate", "-f", "-", stdin=text.replace("kubectl-sew/recipe:", "kubectl-sew/recipes:"))
     assert "did you mean `kubectl-sew/recipe`?" in ran.out
-    slack = sew("create", "s", "--consumer", "Slack", *DRY, "--config", "url=https://hooks.slack.com/services/x").out
+    url = "url=https://hooks.slack.com/services/T/B/X"
+    slack = sew("create", "s", "--consumer", "Slack", *DRY, "--config", url).out
     slack = slack.replace("  name: s\n", "  name: s\n  annotations: {kubectl-sew/recipe: discord}\n")
     assert "recipes are for Generic, and this is Slack" in sew("validate", "-f", "-", stdin=slack).out
 

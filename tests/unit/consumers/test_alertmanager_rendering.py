@@ -159,6 +159,8 @@ def test_each_peer_gets_the_alert_with_its_own_or_the_common_credentials() -> No
         ("url", "https://am.example/"),
         ("url", "https://am.example/api/v2/alerts/"),
         ("url", "https://am.example//api/v2/alerts"),
+        ("url", "https://am.example/x?y=/api/v2/alerts"),
+        ("url", "https://am.example/#/api/v2/alerts"),
         ("url", f"{URL},https://am.example/"),
         ("url", ","),
         ("basicAuth", "user"),

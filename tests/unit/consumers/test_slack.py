@@ -151,3 +151,33 @@ def test_a_url_that_is_no_incoming_webhooks_is_a_problem_with_what_to_do(host: s
     assert (problem.variable, problem.warning) == ("url", False)
     assert "/services/" in problem.hint
     assert ("run again at every retry" in problem.hint) is (path != "x")
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        *("", "T", "T/B", "T/B/", "T//X", "T/B/X/Y", "T/B/X?y", "T/B/X#y"),
+        *("../workflows/T/B/X", "%2e%2E/triggers/x", "T/B/../../workflows", "..%2fworkflows/T/B", "..\\T/B/X", "./T/B"),
+    ],
+)
+def test_a_url_has_three_parts_that_lead_nowhere_else(rest: str) -> None:
+    (problem,) = Slack().validate({"url": f"https://hooks.slack.com/services/{rest}"})
+    assert (problem.variable, problem.warning) == ("url", False)
+    assert "three parts, `T…/B…/…`" in problem.hint
+
+
+@pytest.mark.parametrize("rest", ["T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX", "T0/B0/a-b_c", "T/B/X/"])
+def test_the_url_that_slack_gives_is_taken(rest: str) -> None:
+    assert Slack().validate({"url": f"https://hooks.slack-gov.com/services/{rest}"}) == []
+
+
+@pytest.mark.parametrize(
+    ("rest", "fits"),
+    [
+        *(("T/B/X", True), ("x", True), ("a.b/..c/%2e%2ed?/../", True)),
+        *(("../x", False), ("a/%2E%2e/x", False), ("a/.", False), ("a%2f..%2Fx", False), ("a\\..\\x", False)),
+    ],
+)
+def test_a_url_of_another_prefix_has_any_path_that_stays_below_it(rest: str, fits: bool) -> None:
+    problems = Slack(("https://slack.proxy.example/in/",)).validate({"url": f"https://slack.proxy.example/in/{rest}"})
+    assert (not problems) is fits
