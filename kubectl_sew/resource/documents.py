@@ -29,9 +29,17 @@ _QUERIES = ("query", "selector")
 _JSON_PAIR = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
 _JSON_BEGINS = re.compile(r"(?:---)?\s*[\[{]")
 _TEMPLATE = re.compile(r"\{\{-? *[.$a-z]")
-_TAB = re.compile(r" *\t")
-_HALF_QUOTED = re.compile(r"""[ -]*query: +(["']).*?\1 *[^ #,}]""")
-_COLON = re.compile(r"""[ -]*query: +["'`]?[\w.]+["'`]?: """)
+_HALF_PAIR = re.compile(r"\\ud[89ab]..(?!\\ud[c-f])|(?<!\\ud[89ab]..)\\ud[c-f]", re.IGNORECASE)
+_HINTS = (
+    (re.compile(r"^ *\t"), "indent with spaces, not tabs"),
+    (_HALF_PAIR, "one of `\\ud800` to `\\udfff` alone is half of a character: write text in UTF-8"),
+    (re.compile(r"""^[ -]*query: +(["']).*?\1 *[^ #,}]"""), "put the whole query in single quotes"),
+    (
+        re.compile(r"""^[ -]*query: +["'`]?[\w.]+["'`]?: """),
+        "a query compares with `=`, not `:`, e.g. `query: type = waf`",
+    ),
+)
+"""Signs in the line in which reading ended -> what is most often the reason."""
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
 
 
@@ -123,13 +131,7 @@ def _with_hint(finding: Finding, part: str, skipped: int) -> Finding:
         return replace(finding, hint=hint)
     lines, at = part.split("\n"), finding.line - skipped - 1
     line = lines[at] if at < len(lines) else ""  # the end of a text may be a line after its last
-    if _TAB.match(line):
-        return replace(finding, hint="indent with spaces, not tabs")
-    if _HALF_QUOTED.match(line):
-        return replace(finding, hint="put the whole query in single quotes")
-    if _COLON.match(line):
-        return replace(finding, hint="a query compares with `=`, not `:`, e.g. `query: type = waf`")
-    return finding
+    return replace(finding, hint=next((hint for sign, hint in _HINTS if sign.search(line)), finding.hint))
 
 
 def _decode(text: str | bytes) -> str:
@@ -309,8 +311,7 @@ class _DocumentReader:
         if event.tag is None or key not in _QUERIES:
             return []
         tag = "!!" + _TAGS[event.tag] if event.tag in _TAGS else event.tag
-        rest = " ".join(filter(None, (tag.lstrip("!"), event.value)))
-        hint = "leave it out" if tag.startswith("!!") else f"write `{key}: {_quoted(f'NOT {rest}')}`"
+        hint = "leave it out" if tag.startswith("!!") else _how_to_negate(key, tag.lstrip("!"), event.value.strip())
         message = f"YAML reads `{shown(tag)}` before the {key} as a tag, and drops it"
         return [self._at(event, "SEW001", message, hint).finding]
 
@@ -327,6 +328,14 @@ class _DocumentReader:
 
     def _at(self, event: Any, code: str, message: str, hint: str) -> RefusedDocument:
         return _refuse(code, message, hint, *self._place(event))
+
+
+def _how_to_negate(key: str | None, word: str, value: str) -> str:
+    """Return how a query is written that was meant to be negated by a `!`, behind which a `word` may stand."""
+    rest = " ".join(filter(None, ("" if word.lower() == "not" else word, value)))
+    if rest.isprintable():
+        return f"write `{key}: {_quoted(f'NOT {rest}')}`"
+    return "write NOT for the `!`, and put the whole query in quotes"  # it has several lines, which no message repeats
 
 
 def _quoted(text: str) -> str:

@@ -1,5 +1,6 @@
 """`kubectl sew create`."""
 
+import re
 from collections.abc import Iterator
 from typing import Never
 
@@ -27,6 +28,7 @@ from kubectl_sew.recipes.recipe import load_recipe, recipe_names
 from kubectl_sew.resource import API_VERSIONS, SECRETS_NAMESPACE, ConfigVar, State, Webhook, to_object
 from kubectl_sew.resource.serving import shown
 
+_HALF = re.compile("[\ud800-\udfff]")
 STATES = [known.value for known in State]
 
 
@@ -91,6 +93,7 @@ def create(  # noqa: PLR0913  # one for each flag
       kubectl sew create on-call --recipe pagerduty --query 'severity >= 90' --secret routingKey=pagerduty/key
       kubectl sew create urgent --dry-run=client -o yaml > urgent.yaml
     """
+    _check_encoding(name=name, query=query, config=config, secret=secret, configmap=configmap, label=label)
     variables = (
         *(ConfigVar(*_split(variable, "--config", "NAME=VALUE")) for variable in config),
         *_references(secret, "--secret", "Secret"),
@@ -111,6 +114,14 @@ def create(  # noqa: PLR0913  # one for each flag
     _show(made, shown(webhook.name, api_version), output, DRY_RUN_NOTES[dry_run])
     if complete is not draft:
         _print_next(webhook, kubectl(ctx) if dry_run != "client" else None, made=dry_run == "none")
+
+
+def _check_encoding(*, name: str | None, **flags: str | tuple[str, ...] | None) -> None:
+    """Refuse bytes that are not UTF-8, which Python has as halves of characters: no manifest can hold them."""
+    given = {"the name": name, **{f"--{flag}": texts for flag, texts in flags.items()}}
+    for flag, texts in given.items():
+        if _HALF.search("".join(texts or ())):
+            raise click.UsageError(f"{flag} holds bytes that are not UTF-8: write it in UTF-8")
 
 
 def _by_recipe(name: str, consumer: str | None, given: tuple[ConfigVar, ...]) -> tuple[str, tuple[ConfigVar, ...]]:

@@ -42,6 +42,19 @@ def test_flags_become_a_manifest(sew):
     }
 
 
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--query", "name = caf\udce9"),
+        *(("--config", "summary=\udcff"), ("--label", "a:\udcff"), ("--secret", "url=\udcff/url")),
+    ],
+)
+def test_bytes_that_are_not_utf_8_are_refused_by_the_name_of_their_flag(flag, value, sew):
+    ran = sew("create", *SLACK, flag, value, *DRY)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"error: {flag} holds bytes that are not UTF-8: write it in UTF-8\n")
+
+
 def test_what_is_made_is_valid(sew):
     jira = (
         "--config",
@@ -259,7 +272,7 @@ def test_a_line_can_be_edited_as_in_a_shell(dialogue):
 
 def test_a_secret_is_not_shown_as_it_is_typed_and_what_is_required_is_asked_for(dialogue):
     asked = dialogue("urgent", *SLACK[1:5], "--label", "a:b", "--state", "Test", *DRY, "-o", "json")
-    asked.answer("* url", "https://hooks.slack.com/services/canary\n")
+    asked.answer("* url", "https://hooks.slack.com/services/T/B/canary\n")
     out, _ = asked.process.communicate()
     assert "canary" in json.loads(out)["spec"]["config"][0]["value"]
     assert "not shown" in asked.seen

@@ -359,6 +359,9 @@ def test_any_value_at_any_place_is_judged_and_never_raises(path: tuple[str | int
         ("! type = waf", "write `query: 'NOT type = waf'`"),
         ("!type = waf", "write `query: 'NOT type = waf'`"),
         ("! 'name = \"x\"'", "write `query: 'NOT name = \"x\"'`"),
+        ("!not type = waf", "write `query: 'NOT type = waf'`"),
+        ("!NOT |\n    type = waf", "write `query: 'NOT type = waf'`"),
+        ("! |\n    type = waf\n    AND host = a", "write NOT for the `!`, and put the whole query in quotes"),
         ("!!str type = waf", "leave it out"),
     ],
 )
@@ -371,6 +374,13 @@ def test_a_tag_before_a_query_is_an_error_since_yaml_would_drop_it(query: str, h
         8,
         "hook",
     )
+
+
+@pytest.mark.parametrize("half", ["\\ud83d", "\\udcff", "\\ud83d\\ude00 \\uDE00"])
+def test_half_of_a_pair_in_json_is_an_error_that_says_so(half: str) -> None:
+    (finding,) = load_manifests(f'{{"kind": "SecurityEventWebhook", "x": "{half}"}}', "f").findings
+    assert (finding.code, finding.line) == ("SEW001", 1)
+    assert finding.hint == "one of `\\ud800` to `\\udfff` alone is half of a character: write text in UTF-8"
 
 
 def test_a_quoted_query_may_begin_with_an_exclamation_mark() -> None:
