@@ -25,7 +25,7 @@ from sew_agent.store.records import Counters, ManualAction, Member, ReceiverStat
 from sew_agent.webhooks.base import Snapshot
 from sew_agent.webhooks.validator import ValidationResult, WebhookValidator
 
-URL = "https://hooks.slack.com/services/x"
+URL = "https://hooks.slack.com/services/T/B/x"
 
 NOW = 1_767_225_600.0
 COUNTERS = Counters("w", 5, 2, 1, {"debug": 3}, NOW - 90, NOW - 10, "503 Service Unavailable", 100)
