@@ -20,6 +20,7 @@ from kubectl_sew.dashboard.in_cluster import findings_of
 from kubectl_sew.dashboard.reach import Diagnosis, Fleet, Step
 from kubectl_sew.errors import SewError
 from kubectl_sew.exceptions import accept_exception, usable
+from kubectl_sew.pages import pip_install
 from kubectl_sew.query import ANY, FieldSet
 from kubectl_sew.resource import SECRETS_NAMESPACE, Condition, Finding, State, Webhook
 from kubectl_sew.resource.effective import read_state
@@ -96,7 +97,7 @@ class FilesReach:
             raise AgentError(f"`sew-agent {command[0]}` did not answer within {_SECONDS:g} s", "try again") from None
         except OSError as error:
             why = f"`sew-agent` cannot be run ({(error.strerror or str(error)).lower()})"
-            raise AgentError(why, "install it beside the plugin: pip install 'kubectl-sew[agent]'") from None
+            raise AgentError(why, f"install it beside the plugin: {pip_install('agent')}") from None
         if done.returncode:
             raise AgentError(done.stderr.decode(errors="replace").strip().removeprefix("error: "))
         return done.stdout.decode(errors="replace")

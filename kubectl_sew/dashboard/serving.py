@@ -16,11 +16,12 @@ from kubectl_sew.dashboard.reach import Reach
 from kubectl_sew.dashboard.watching import Watcher
 from kubectl_sew.errors import SewError
 from kubectl_sew.library_warnings import capture_client
+from kubectl_sew.pages import pip_install
 from kubectl_sew.query import FieldSet
 
 _HOST = "127.0.0.1"
 _THREADS = 8
-_MISSING = "the dashboard needs what `pip install 'kubectl-sew[dashboard]'` installs"
+_MISSING = f"the dashboard needs what `{pip_install('dashboard')}` installs"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from kubectl_sew.elasticsearch.access import (
 )
 from kubectl_sew.elasticsearch.dialect import ELASTICSEARCH, Dialect, by_greeting, by_headers
 from kubectl_sew.library_warnings import capture_client
+from kubectl_sew.pages import pip_install
 from kubectl_sew.redaction import redact_failures, redactor
 
 if TYPE_CHECKING:
@@ -211,9 +212,7 @@ def _transport(access: Access) -> "Transport":
                 Transport,
             )
     except ImportError:
-        raise ElasticsearchError(
-            "Elasticsearch's client is not installed: pip install 'kubectl-sew[elasticsearch]'"
-        ) from None
+        raise ElasticsearchError(f"Elasticsearch's client is not installed: {pip_install('elasticsearch')}") from None
 
     # What fails is an error here, and reported as one.
     logging.getLogger("elastic_transport").setLevel(logging.CRITICAL + 1)

@@ -46,7 +46,8 @@ def _load(place: str, log: Log, stack: ExitStack) -> Tracing | None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _WHAT_SDK_IS_OF:
             raise
-        why = "traces need OpenTelemetry's SDK: pip install 'kubectl-sew[opentelemetry]'"
+        # In words: the log cuts the address that a command would name.
+        why = "traces need OpenTelemetry's SDK: install kubectl-sew with its extra `opentelemetry`"
     except ValueError as error:
         why = f"a variable of OpenTelemetry is wrong: {line(str(error), _SHOWN)}"
     except Exception as error:  # noqa: BLE001 - whatever the SDK raises: events are delivered without it

@@ -120,5 +120,5 @@ def postgresql() -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != "psycopg":
             raise
-        raise StoreError("SEW_STORE needs psycopg: pip install 'kubectl-sew[postgresql]'") from None
+        raise StoreError("SEW_STORE needs psycopg: install kubectl-sew with its extra `postgresql`") from None
     return store

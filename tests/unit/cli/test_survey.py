@@ -6,6 +6,7 @@ import pytest
 
 from kubectl_sew.cli.survey import Window, for_people, read, searches
 from kubectl_sew.elasticsearch.access import ElasticsearchError
+from kubectl_sew.pages import pip_install
 from kubectl_sew.query import CALICO, bind, parse
 
 WINDOW = Window("time", 1_767_225_600_000, 1_767_312_000_000)
@@ -66,7 +67,7 @@ def test_without_the_client_the_extra_is_named(sew, monkeypatch):
     monkeypatch.setitem(sys.modules, "elastic_transport", None)
     ran = sew("preview-query", "type = waf", "--elasticsearch", "http://127.0.0.1:9200")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err == "error: Elasticsearch's client is not installed: pip install 'kubectl-sew[elasticsearch]'\n"
+    assert ran.err == f"error: Elasticsearch's client is not installed: {pip_install('elasticsearch')}\n"
 
 
 @pytest.mark.parametrize("since", ["", "yesterday", "-1h"])

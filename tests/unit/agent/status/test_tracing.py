@@ -282,7 +282,7 @@ def test_without_the_extra_the_log_says_what_to_install(monkeypatch: pytest.Monk
     log = io.StringIO()
     with ExitStack() as stack:
         assert start_tracing(variables("http://127.0.0.1:9"), Log(log, lambda: NOW), stack) is None
-    assert "pip install 'kubectl-sew[opentelemetry]'" in json.loads(log.getvalue())["message"]
+    assert "install kubectl-sew with its extra `opentelemetry`" in json.loads(log.getvalue())["message"]
 
 
 def test_no_credential_of_the_collector_gets_into_the_log(harness: Traced, monkeypatch: pytest.MonkeyPatch) -> None:
