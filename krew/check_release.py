@@ -32,7 +32,14 @@ def problems(tag: str, repository: str, root: Path = ROOT) -> Iterator[str]:
         for version in re.findall(r"app\.kubernetes\.io/version: (\S+)", path.read_text("utf-8")):
             if version != __version__:
                 yield f"{path.relative_to(root)} is labelled as version {version}, not {__version__}"
+    yield from _problems_of_the_image((root / "agent/Dockerfile").read_text("utf-8"))
     yield from _problems_of_the_chart(root / "charts" / "kubectl-sew")
+
+
+def _problems_of_the_image(dockerfile: str) -> Iterator[str]:
+    (base,) = re.findall(r"^ARG BASE=(\S+)$", dockerfile, re.MULTILINE)
+    if not re.search(r"@sha256:[0-9a-f]{64}$", base):
+        yield f"agent/Dockerfile has the base {base} without a digest: add that of the one that you reviewed"
 
 
 def _problems_of_the_chart(chart: Path) -> Iterator[str]:

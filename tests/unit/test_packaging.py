@@ -59,7 +59,7 @@ def test_the_manifest_of_a_release_names_each_archive_and_holds_no_placeholder(
     }
 
 
-RELEASE = ".github/workflows/release.yml"
+CI, RELEASE = ".github/workflows/ci.yml", ".github/workflows/release.yml"
 
 
 def needed(jobs: Mapping[str, Any], name: str) -> set[str]:
@@ -72,15 +72,43 @@ def needed(jobs: Mapping[str, Any], name: str) -> set[str]:
 def test_a_release_builds_and_pushes_nothing_before_its_tag_is_checked_and_its_tests_have_passed() -> None:
     jobs = read(RELEASE)["jobs"]
     assert any("check_release.py" in step.get("run", "") for step in jobs["version"]["steps"])
-    assert any("make lint test-unit" in step.get("run", "") for step in jobs["test"]["steps"])
+    assert jobs["test"]["uses"] == f"./{CI}"
     assert [name for name in jobs if name != "version" and "version" not in needed(jobs, name)] == []
     assert [name for name in jobs if name not in ("version", "test") and "test" not in needed(jobs, name)] == []
     assert needed(jobs, "release") == jobs.keys() - {"release"}
 
 
+def test_each_push_and_each_release_is_tested_and_audited_and_what_people_install_is_built_and_started() -> None:
+    workflow = read(CI)
+    assert {"push", "pull_request", "workflow_call"} == set(workflow[True])  # YAML 1.1 reads `on` so
+    lines = [step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"]]
+    ran = "\n".join(lines)
+    for command in (
+        "make lint test-unit",
+        "make audit",
+        "helm lint --strict charts/kubectl-sew",
+        "helm template ",
+        "make krew-twice",
+        "kubectl-sew version --client",
+        "docker build --file agent/Dockerfile",
+        "docker run --rm --read-only sew-agent version",
+    ):
+        assert command in ran
+    assert workflow["permissions"] == {}
+    assert all(job["permissions"] == {"contents": "read"} for job in workflow["jobs"].values())
+
+
+def test_each_archive_is_started_where_it_was_built() -> None:
+    *_, build, starts, upload = read(RELEASE)["jobs"]["archive"]["steps"]
+    assert "archive.py build" in build["run"]
+    assert "kubectl-sew version --client" in starts["run"]
+    assert "upload-artifact" in upload["uses"]
+
+
 def test_a_release_runs_actions_by_commit_and_gives_no_job_more_than_it_needs() -> None:
     workflow = read(RELEASE)
-    used = [step["uses"] for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step]
+    jobs = [*workflow["jobs"].values(), *read(CI)["jobs"].values()]
+    used = [step["uses"] for job in jobs for step in job.get("steps", []) if "uses" in step]
     assert [action for action in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action)] == []
     assert workflow["permissions"] == {}
     writers = {name for name, job in workflow["jobs"].items() if "write" in job["permissions"].values()}
@@ -89,6 +117,7 @@ def test_a_release_runs_actions_by_commit_and_gives_no_job_more_than_it_needs() 
 
 
 def test_a_release_builds_the_image_from_a_base_by_its_digest() -> None:
+    """It is in the Dockerfile by then: see test_what_would_be_untrue_is_not_released."""
     (run,) = [step["run"] for step in read(RELEASE)["jobs"]["image"]["steps"] if step.get("id") == "base"]
     assert "exit 1" in run
     assert re.search(r"^ARG BASE=\S+$", (ROOT / "agent/Dockerfile").read_text(), re.MULTILINE)
@@ -97,6 +126,8 @@ def test_a_release_builds_the_image_from_a_base_by_its_digest() -> None:
 @pytest.fixture
 def releasable(tmp_path: Path) -> Path:
     """A folder in which all is as it must be for a release of this version."""
+    (tmp_path / "agent").mkdir()
+    (tmp_path / "agent/Dockerfile").write_text(f"ARG BASE=python:3.13@sha256:{'0' * 64}\n")
     (tmp_path / "manifests").mkdir()
     (tmp_path / "manifests/agent.yaml").write_text(f"- image: {IMAGE}:{__version__}\n")
     (tmp_path / "CHANGELOG.md").write_text(f"# Changelog\n\n## {__version__}\n")
@@ -115,6 +146,7 @@ def test_what_is_as_it_must_be_may_be_released(releasable: Path) -> None:
     ("tag", "repository", "changed", "said"),
     [
         ("v9.9.9", HOMEPAGE, {}, "the tag is v9.9.9"),
+        (f"v{__version__}", HOMEPAGE, {"agent/Dockerfile": "ARG BASE=python:3.13\n"}, "without a digest"),
         (f"v{__version__}", "https://github.com/someone/fork", {}, "and this is https://github.com/someone/fork"),
         (f"v{__version__}", HOMEPAGE, {"CHANGELOG.md": f"## {__version__} (unreleased)\n"}, "CHANGELOG.md has no"),
         (
@@ -164,9 +196,9 @@ def test_what_would_be_untrue_is_not_released(
     assert said in problem
 
 
-def test_only_the_changelog_keeps_this_checkout_from_a_release() -> None:
+def test_only_the_changelog_and_the_image_s_base_keep_this_checkout_from_a_release() -> None:
     problems = list(check_release.problems(f"v{__version__}", HOMEPAGE))
-    assert [problem for problem in problems if not problem.startswith("CHANGELOG.md")] == []
+    assert [problem for problem in problems if not problem.startswith(("CHANGELOG.md", "agent/Dockerfile"))] == []
 
 
 @pytest.mark.parametrize(
