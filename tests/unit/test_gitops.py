@@ -71,6 +71,21 @@ def test_no_input_of_the_github_action_is_written_into_a_script() -> None:
     assert not any("${{" in step["run"] for step in read("action.yml")["runs"]["steps"])
 
 
+def test_what_the_github_action_installs_is_pinned_by_hash() -> None:
+    install, _ = read("action.yml")["runs"]["steps"]
+    lines = [line for line in install["run"].splitlines() if line.startswith('"${pip[@]}" ')]
+    assert len(lines) == 2
+    assert all("--require-hashes" in line or "--no-deps --no-index" in line for line in lines)
+
+
+def test_actions_of_others_are_shown_by_the_commit_that_ours_use() -> None:
+    workflows = "".join(path.read_text() for path in (ROOT / ".github/workflows").iterdir())
+    ours = set(re.findall(r"uses: (actions/\S+ # v\S+)", workflows))
+    shown = re.findall(r"uses: (actions/.*)", (ROOT / "docs/gitops.md").read_text("utf-8"))
+    assert shown
+    assert set(shown) <= ours
+
+
 @pytest.mark.parametrize(("path", "code"), [(GOOD, 0), (BROKEN, 1)])
 def test_the_gitlab_template_writes_a_report_and_fails_where_there_are_errors(
     path: Path, code: int, tmp_path: Path
@@ -85,6 +100,6 @@ def test_the_gitlab_template_writes_a_report_and_fails_where_there_are_errors(
 
 
 def test_what_others_pin_is_this_version() -> None:
-    pinned = re.findall(r"v(\d+\.\d+\.\d+)", (ROOT / "docs/gitops.md").read_text("utf-8"))
+    pinned = re.findall(r"(?<!# )v(\d+\.\d+\.\d+)", (ROOT / "docs/gitops.md").read_text("utf-8"))
     pinned += re.findall(r"@v(\d+\.\d+\.\d+)", (ROOT / "docs/examples/gitlab-ci.yml").read_text("utf-8"))
     assert set(pinned) == {__version__}
