@@ -35,6 +35,29 @@ def examples(page: str, *, form: str = "console", section: str = "") -> list[Exa
     ]
 
 
+@dataclass(frozen=True)
+class Typed:
+    """A line that begins with `$ `: below which heading of the second level, and in a block of which form."""
+
+    section: str
+    form: str
+    line: str
+
+
+def typed(page: Path) -> Iterator[Typed]:
+    """Yield all that a page has a person type, in blocks of every form, indented ones too."""
+    section = form = ""
+    inside = False
+    for line in map(str.strip, page.read_text("utf-8").splitlines()):
+        if line.startswith("```"):
+            inside = not inside
+            form = line.removeprefix("```") if inside else ""
+        elif line.startswith("$ "):
+            yield Typed(section, form, line.removeprefix("$ "))
+        elif line.startswith("## ") and not inside:
+            section = line.removeprefix("## ")
+
+
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)

@@ -1,6 +1,10 @@
-"""docs/install.md shows what its commands print, as far as no node is needed; the rest is in tests/e2e."""
+"""docs/install.md, and what other pages install, print what they show as far as no node is needed: else tests/e2e."""
 
+import os
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +61,39 @@ def test_the_page_of_all_commands_shows_the_same(person: Person) -> None:
     ]
     assert len(typed) == 2
     follow(person, typed)
+
+
+CERTIFICATES = "tigera-secure-es-gateway-http-certs-public -n tigera-operator"
+BEFORE = (
+    "kubectl create namespace tigera-operator",
+    f"kubectl create secret generic {CERTIFICATES} --from-literal=tls.crt=x",
+    "kubectl delete secret elasticsearch -n sew-system --ignore-not-found",  # of another test
+)
+IN_A_SHELL = [
+    *examples("docs/ten-minutes-calico.md", form="text", section="2. Let the agent read"),
+    *examples(PAGE, section="Security"),
+    *examples(PAGE, form="text", section="The agent on its own"),
+    *examples("docs/events.md", form="text", section="Your own events"),
+    *examples("docs/ten-minutes-falco.md", form="text", section="4. In the cluster"),
+    *examples(PAGE, section="An agent outside of the cluster"),
+    *examples(PAGE, section="Beside Calico's own processor"),
+]
+OF_AN_AGENT = ("kubectl sew test", "kubectl sew check")
+"""They need one that runs."""
+
+
+def test_what_pages_have_a_person_type_works_in_a_shell(person: Person, tmp_path: Path) -> None:
+    """One after the other, as if somebody tried every way to install: to begin anew each time takes minutes."""
+    shutil.copy("docs/examples/events/map.yaml", tmp_path)
+    for file in ("FILE", "api-key"):  # as the pages call them
+        (tmp_path / file).write_text("x")
+    tools = (str(Path(sys.executable).parent), str(person.server.programs.kubectl.parent), os.environ["PATH"])
+    environment = {**os.environ, **person.server.environment, "PATH": os.pathsep.join(tools)}
+    shown = [typed for typed in IN_A_SHELL if not typed.line.startswith(OF_AN_AGENT)]
+    assert len(shown) == 13
+    for typed in [*(Example(line, "") for line in BEFORE), *shown]:
+        done = subprocess.run(
+            typed.line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, typed.line + done.stderr
+        assert typed.shown in ("", done.stdout + done.stderr), typed.line

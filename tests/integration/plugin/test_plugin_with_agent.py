@@ -3,6 +3,7 @@ machine, so what exec would run in its container is run beside it, and all else 
 
 import json
 import re
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import kubectl_sew
 from kubectl_sew.text import rfc3339
 from testbed.receivers import Answer, Incoming, Receiver
+from tests.documented import examples, masked, typed
 from tests.e2e.sew_agent import Agent, Folder
 from tests.integration.cluster.in_cluster import ClusterHarness, secret, webhook
 from tests.integration.plugin.conftest import SECRETS, Sew, beside, clock_ahead
@@ -208,11 +210,19 @@ def test_version_tells_that_of_the_agent_and_of_the_server_too(sew: Sew) -> None
     assert told["client"] == version
     assert told["agent"] == {"version": version, "pod": "sew-system/agent-0"}
     assert told["server"].startswith("v1.")
-    assert sew("version").stdout.splitlines() == [
-        f"kubectl-sew {version}",
-        f"sew-agent {version} (sew-system/agent-0)",
-        f"Kubernetes {told['server']}",
-    ]
+    (example,) = examples("docs/commands.md", form="text", section="kubectl sew version")
+    *ours, servers = masked(example.shown).replace("POD", "sew-system/agent-0").splitlines()
+    assert servers.startswith("Kubernetes v1.")
+    assert sew(*shlex.split(example.line)[2:]).stdout.splitlines() == [*ours, f"Kubernetes {told['server']}"]
+
+
+@pytest.mark.parametrize("page", ["docs/cluster.md", "docs/gitops.md"])
+@pytest.mark.usefixtures("agent")
+def test_kubectl_waits_for_a_webhook_as_a_page_shows(page: str, here: ClusterHarness, receiver: PathReceiver) -> None:
+    (line,) = [one.line for one in typed(Path(page)) if one.line.startswith("kubectl wait ")]
+    here.apply(webhook("urgent", f"{receiver.url}/ok"))
+    words = shlex.split(line.replace("/NAME ", "/urgent "))[1:]
+    assert here.server.kubectl(*words) == "securityeventwebhook.projectcalico.org/urgent condition met\n"
 
 
 def test_an_agent_of_another_version_is_found(here: ClusterHarness, folder: Folder, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
-"""The examples of docs/deliveries.md are what the commands print: on a store with the deliveries that it tells of."""
+"""What docs/deliveries.md and docs/commands.md show is what the commands print, on a store with what they tell of."""
 
 import json
 import shlex
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,13 +19,20 @@ from sew_agent.store.records import (
     LoggedAttempt,
     NewDelivery,
     ReceiverState,
+    WebhookRecord,
 )
 from sew_agent.store.sqlite.store import open_store
-from tests.documented import Example, examples
+from tests.documented import Example, examples, masked
 
 pytestmark = pytest.mark.documentation
 
 PAGE = "docs/deliveries.md"
+COMMANDS = [
+    example
+    for name in ("status", "backlog", "deliveries", "dead-letters")
+    for example in examples("docs/commands.md", form="text", section=f"sew-agent {name}")
+]
+OF_A_BACKLOG = ("sew-agent status", "sew-agent backlog", "sew-agent dead-letters list")
 SEVERITIES = {"e-1": 80, "e-3": 70, "e-4": 100}
 ATTEMPTS = [
     ("e-1", 1, "2026-11-29T21:14:11.0Z", "delivered", 72, 200, "200 OK"),
@@ -78,12 +87,37 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store.close()
 
 
+@pytest.fixture
+def backlog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with the store of an agent whose receiver fails, and in it."""
+    monkeypatch.chdir(tmp_path)
+    now, failure = time.time(), {"reason": "server_error", "detail": "503 Service Unavailable"}
+    new = [NewDelivery(Event("", f"e-{one}", {"id": f"e-{one}", "type": "waf"}), ("archive",)) for one in range(19)]
+    with closing(open_store(Path("state"))) as store:
+        store.save_webhook(WebhookRecord("archive", "Enabled", now - 60))
+        store.enqueue(EnqueueBatch(new, {}, now - 9))
+        (first,) = store.due("archive", now=now, limit=1)
+        result = DeliveryResult(first, DeliveryState.PENDING, now, 1, due=now + 12, **failure)
+        receiver = ReceiverState("archive", failures=9, held_until=now + 12, since=now - 1, **failure)
+        store.record_results([result], [receiver])
+
+
+def prints(example: Example) -> str:
+    ran = CliRunner().invoke(cli, shlex.split(example.line)[1:])
+    assert ran.exception is None
+    return ran.output
+
+
 @pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("example", examples(PAGE), ids=lambda example: example.line)
 def test_an_example_of_the_page_prints_what_it_shows(example: Example) -> None:
-    ran = CliRunner().invoke(cli, shlex.split(example.line)[1:])
-    assert ran.exception is None
-    assert ran.output == example.shown
+    assert prints(example) == example.shown
+
+
+@pytest.mark.parametrize("example", COMMANDS, ids=lambda example: example.line)
+def test_the_page_of_all_commands_shows_the_same(example: Example, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue("backlog" if example.line.startswith(OF_A_BACKLOG) else "place")
+    assert masked(prints(example)) == masked(example.shown)
 
 
 def test_the_page_has_examples_of_each_command() -> None:
