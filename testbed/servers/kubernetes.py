@@ -1,7 +1,7 @@
 """A real Kubernetes API server with its etcd on loopback: empty, RBAC, no nodes, no controllers. Free of pytest.
 
 Built from Kubernetes' own source, etcd from Debian; `KUBEBUILDER_ASSETS`, a folder with kube-apiserver, etcd and
-kubectl as envtest has it, comes first.
+kubectl as envtest has it, comes first, unless a version is chosen: nobody knows which one it holds.
 """
 
 import json
@@ -68,7 +68,7 @@ def kubernetes_program(name: str) -> Path:
 
 
 def _given(name: str) -> Path | None:
-    folder = os.environ.get("KUBEBUILDER_ASSETS")
+    folder = None if CHOSEN else os.environ.get("KUBEBUILDER_ASSETS")
     return Path(folder) / name if folder and (Path(folder) / name).exists() else None
 
 
