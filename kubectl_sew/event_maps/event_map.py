@@ -21,7 +21,7 @@ LONGEST_PATH = 200
 MOST_PLACES = 20
 MOST_LEVELS = 200
 
-_BUILT_IN = ("falco", "suricata", "kibana", "ecs")
+_BUILT_IN = ("falco", "suricata", "kibana", "suricata_in_ecs", "ecs")
 """Files of the known kinds, in the order in which an event is tried against them."""
 
 _FIELDS = {

@@ -49,6 +49,17 @@ ECS: dict[str, object] = {
     "destination.port": 443,
     "host": {"name": "node-1"},
 }
+EVE_IN_ECS: dict[str, object] = {
+    "@timestamp": "2026-03-02T09:14:05.408Z",
+    "ecs": {"version": "1.12.0"},
+    "event": {"kind": "alert", "module": "suricata", "dataset": "suricata.eve", "severity": 1},
+    "message": "Malware Command and Control",
+    "rule": {"id": "2018358", "name": "ET MALWARE Beacon", "category": "Malware Command and Control"},
+    "network": {"transport": "tcp"},
+    "source": {"ip": "10.0.0.1", "port": 4711},
+    "destination": {"ip": "10.0.0.9", "port": 443},
+    "suricata": {"eve": {"event_type": "alert", "alert": {"metadata": {"mitre_technique_id": ["T1041"]}}}},
+}
 KIBANA: dict[str, object] = {
     "@timestamp": "2026-03-02T09:14:05.408Z",
     "kibana.alert.rule.name": "Beaconing",
@@ -63,6 +74,10 @@ EVENTS = {
         ["Read sensitive file untrusted", "Sensitive file opened", "Warning", "shop/front", "10.0.0.9:443"],
     ),
     "EVE": (EVE, ["ET MALWARE Beacon", "Malware Command and Control", "10.0.0.1:4711", "10.0.0.9:443", "T1041"]),
+    "EVE in ECS": (
+        EVE_IN_ECS,
+        ["ET MALWARE Beacon", "Malware Command and Control", "10.0.0.1:4711", "10.0.0.9:443", "T1041"],
+    ),
     "ECS": (ECS, ["connection-refused", "refused a connection", "47", "10.0.0.1:4711", "10.0.0.9:443"]),
     "Kibana": (KIBANA, ["Beaconing", "it beacons", "high", "10.0.0.1", "10.0.0.9:443"]),
 }
@@ -204,8 +219,10 @@ def test_falcos_priorities_are_the_words_that_routes_know_and_its_own_for_people
     [(1, "critical", "90"), (2.0, "warning", "60"), ("3", "info", "30"), (255, "", "255")],
 )
 def test_of_suricatas_severities_the_lowest_number_is_the_worst(severity: object, word: str, shown: str) -> None:
-    alert = shown_of("AlertManager", EVE | {"alert": {"signature": "s", "severity": severity}})
-    assert (alert["labels"].get("severity", ""), alert["annotations"]["severity"]) == (word, shown)
+    as_logged = EVE | {"alert": {"signature": "s", "severity": severity}}
+    for event in (as_logged, EVE_IN_ECS | {"event": {"kind": "alert", "severity": severity}}):
+        alert = shown_of("AlertManager", event)
+        assert (alert["labels"].get("severity", ""), alert["annotations"]["severity"]) == (word, shown)
 
 
 def test_falco_without_its_output_is_known_all_the_same() -> None:
