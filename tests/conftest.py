@@ -120,6 +120,13 @@ def search_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
+@pytest.fixture
+def opensearch_url(request: pytest.FixtureRequest) -> str:
+    """The URL of the chosen server where that is an OpenSearch, else of OpenSearch 2."""
+    url: str = request.getfixturevalue(SEARCH_SERVER if SEARCH_SERVER.startswith("opensearch") else "opensearch_2")
+    return url
+
+
 @pytest.fixture(params=[SEARCH_SERVER] if SEARCH_SERVER else ["elasticsearch_8", "elasticsearch_9"])
 def each_elasticsearch(request: pytest.FixtureRequest) -> str:
     """The URL of the one and of the other, for what must hold on both; of the chosen server, where there is one."""

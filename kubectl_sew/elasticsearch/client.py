@@ -15,7 +15,6 @@ from kubectl_sew.elasticsearch.connection import NOT_FOUND, Answer, ServerConnec
 from kubectl_sew.elasticsearch.coverage import HAS_PRIVILEGES, question, uncovered
 from kubectl_sew.elasticsearch.dialect import Dialect, View
 from kubectl_sew.query import FieldSet
-from kubectl_sew.query.mapping import field_set
 
 Json = Mapping[str, Any]
 
@@ -115,7 +114,7 @@ class Index:
 
     def fields_of(self, mappings: Json, settings: Json) -> FieldSet:
         """Return the fields of such mappings and settings as this server can be asked for them."""
-        return field_set(self.pattern, mappings, settings, names_ignored=self.dialect.names_ignored)
+        return self.dialect.field_set(self.pattern, mappings, settings)
 
     def uncovered(self) -> str:
         """Return what the login lacks on the pattern that no other answer tells; "" where nothing, or nobody knows."""

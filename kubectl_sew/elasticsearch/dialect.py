@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kubectl_sew.query import FieldSet
+from kubectl_sew.query.mapping import field_set
+
 Json = Mapping[str, Any]
 
 
@@ -46,6 +49,8 @@ class Dialect:
     """A search that says `terminated_early` has not seen all."""
     names_ignored: bool
     """A document says which of its fields have values that were too long to be indexed."""
+    orders_wildcards: bool
+    """A field of the type `wildcard` can be asked for a range; else the answer is 500, to all that is asked beside."""
 
     def media_type(self, form: str) -> str:
         """Return the media type of a form: `json` or `x-ndjson`."""
@@ -64,6 +69,11 @@ class Dialect:
     def order(self, time_field: str) -> Sequence[Json]:
         """Return how a search in a point in time is sorted: by time, and no two documents alike."""
         return [{time_field: self.time_order}, {self.tie_break: "asc"}]
+
+    def field_set(self, name: str, mappings: Json, settings: Json) -> FieldSet:
+        """Return the fields of such mappings and settings as the server can be asked for them."""
+        ignored, ordered = self.names_ignored, self.orders_wildcards
+        return field_set(name, mappings, settings, names_ignored=ignored, orders_wildcards=ordered)
 
     def whole(self, answer: Json) -> Json:
         """Return a search's answer without what says nothing about how much it saw."""
@@ -89,6 +99,7 @@ ELASTICSEARCH = Dialect(
     tie_break="_shard_doc",
     says_early_end=True,
     names_ignored=True,
+    orders_wildcards=True,
 )
 OPENSEARCH = Dialect(
     product="OpenSearch",
@@ -106,6 +117,7 @@ OPENSEARCH = Dialect(
     tie_break="_doc",
     says_early_end=False,
     names_ignored=False,
+    orders_wildcards=False,
 )
 
 

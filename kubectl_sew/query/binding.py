@@ -181,6 +181,9 @@ def _comparison(leaf: Comparison, field: Field, problems: list[QueryProblem]) ->
     if ordered and field.equality_only:
         problems.append(_equality_only(leaf.key))
         return None
+    if ordered and not field.storage.ordered:
+        problems.append(_without_order(leaf, field))
+        return None
     typed = []
     for reading in readings(field, leaf.value, ordered=ordered):
         value = read_literal(reading, leaf.value)
@@ -197,6 +200,11 @@ def _comparison(leaf: Comparison, field: Field, problems: list[QueryProblem]) ->
 def _unlisted(leaf: Comparison, field: Field) -> Iterable[QueryProblem]:
     for problem in not_allowed(field, leaf.value):
         yield replace(problem, hint=lint.pattern_hint(leaf) or problem.hint)
+
+
+def _without_order(leaf: Comparison, field: Field) -> QueryProblem:
+    message = f"{quoted(field.name)} has no order: OpenSearch does not order the values of a `wildcard` field"
+    return QueryProblem(message, leaf.span, "use `=`, `!=`, IN or NOTIN")
 
 
 def _orders(leaf: Comparison, typed: TypedValue) -> Iterable[QueryProblem]:

@@ -40,8 +40,9 @@ class Storage:
     """Storage of a field in an index; the default is a plain `keyword`, `long`, `ip`, `boolean` or `date`.
 
     `path` is the name in an Elasticsearch query (the keyword of a text field), "" for its own. `ignore_above` counts
-    UTF-16 units, as Elasticsearch does; with `names_ignored` an event says where a value was longer. Without `coerce` a
-    number field takes neither quoted numbers nor, where it is a whole one, fractions. `date_formats` are tried in
+    UTF-16 units, as Elasticsearch does; with `names_ignored` an event says where a value was longer. Without `ordered`
+    the server knows no `<` of it. Without `coerce` a number field takes neither quoted numbers nor, where it is a whole
+    one, fractions. `date_formats` are tried in
     order: strict_date_optional_time (or …_nanos), epoch_second, epoch_millis. Behind `flat_from` parts of its dotted
     name a field is not sought in lists of objects (`subobjects` is off). `refusal` says why the mapping cannot answer
     queries on this field, "" where it can.
@@ -53,6 +54,7 @@ class Storage:
     lowercase: bool = False
     ignore_above: int | None = None
     names_ignored: bool = True
+    ordered: bool = True
     date_formats: tuple[str, ...] = CALICO_TIME
     nanoseconds: bool = False
     flat_from: int | None = None

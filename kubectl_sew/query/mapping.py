@@ -22,19 +22,22 @@ _OF_LOGSDB = 8191
 _ID = Field(name="_id", type=FieldType.STRING, meaning="the event's identity", equality_only=True)
 
 
-def field_set(name: str, mappings: Json, settings: Json, *, names_ignored: bool = True) -> FieldSet:
+def field_set(
+    name: str, mappings: Json, settings: Json, *, names_ignored: bool = True, orders_wildcards: bool = True
+) -> FieldSet:
     """Return the field set of all indices of a pattern.
 
     `mappings` is the answer of `GET PATTERN/_mapping`, `settings` that of `GET PATTERN/_settings` (normalisers are
-    defined there). `names_ignored`: see Storage. A field that the indices store differently is there with the reason
-    why it cannot be queried.
+    defined there). `names_ignored`: see Storage; `orders_wildcards`: fields of the type `wildcard` have an order. A
+    field that the indices store differently is there with the reason why it cannot be queried.
     """
+    server = {"names_ignored": names_ignored, "orders_wildcards": orders_wildcards}
     fields: dict[str, Field] = {}
     unindexed: dict[str, str] = {}
     for index, body in sorted(mappings.items()):
         mapping = body.get("mappings", {})
         of_index = settings.get(index, {}).get("settings", {}).get("index", {})
-        for key, field in _fields(mapping, _Defaults.of(of_index, names_ignored=names_ignored)):
+        for key, field in _fields(mapping, _Defaults.of(of_index, **server)):
             known = fields.get(key)
             fields[key] = field if known is None or known == field else _conflict(known, field)
         for path, why in _unindexed(mapping, ""):
@@ -75,10 +78,16 @@ def _unindexed(mapping: Json, prefix: str) -> Iterator[tuple[str, str]]:
 def _conflict(known: Field, other: Field) -> Field:
     if known.storage.refusal:
         return known
+    if _unordered(known) == _unordered(other):
+        return _unordered(known)
     reason = "its indices store it in different ways"
     if known.type is not other.type:
         reason = f"it is {known.type.value} in one index and {other.type.value} in another"
     return _refused(known, reason)
+
+
+def _unordered(field: Field) -> Field:
+    return replace(field, storage=replace(field.storage, ordered=False))
 
 
 def _refused(field: Field, reason: str) -> Field:
@@ -87,19 +96,24 @@ def _refused(field: Field, reason: str) -> Field:
 
 @dataclass(frozen=True)
 class _Defaults:
-    """Defaults of an index's fields from its settings; `normalizers`: name -> whether it only lower-cases."""
+    """What holds for an index's fields by its settings and its server.
+
+    `normalizers`: name -> whether it only lower-cases.
+    """
 
     normalizers: Mapping[str, bool]
     coerce: bool
     ignore_above: int | None
     names_ignored: bool
+    orders_wildcards: bool
 
     @classmethod
-    def of(cls, settings: Json, *, names_ignored: bool) -> "_Defaults":
+    def of(cls, settings: Json, *, names_ignored: bool, orders_wildcards: bool) -> "_Defaults":
         mapping = settings.get("mapping", {})
         longest = mapping.get("ignore_above", _OF_LOGSDB if settings.get("mode") == "logsdb" else None)
         coerce = _truth(mapping.get("coerce", True))
-        return cls(_normalizers(settings), coerce, None if longest is None else int(longest), names_ignored)
+        ignore_above = None if longest is None else int(longest)
+        return cls(_normalizers(settings), coerce, ignore_above, names_ignored, orders_wildcards)
 
 
 def _normalizers(settings: Json) -> Mapping[str, bool]:
@@ -217,7 +231,13 @@ def _keyword(name: str, path: str, body: Json, defaults: _Defaults) -> Field:
     normalizer = body.get("normalizer")
     lowercase = normalizer is not None and defaults.normalizers.get(normalizer, False)
     longest = body.get("ignore_above", defaults.ignore_above)
-    storage = Storage(path=path, lowercase=lowercase, ignore_above=longest, names_ignored=defaults.names_ignored)
+    storage = Storage(
+        path=path,
+        lowercase=lowercase,
+        ignore_above=longest,
+        names_ignored=defaults.names_ignored,
+        ordered=defaults.orders_wildcards or body.get("type") != "wildcard",
+    )
     field = Field(name=name, type=FieldType.STRING, null_value=body.get("null_value"), storage=storage)
     if normalizer is not None and not lowercase:
         return _refused(field, f"its normaliser `{normalizer}` is not plain lower-casing")

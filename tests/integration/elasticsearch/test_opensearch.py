@@ -1,25 +1,34 @@
-"""The essential of reading from OpenSearch, in every run: the rest of these tests run on it by `make test-matrix`."""
+"""The essential of reading from OpenSearch, in every run, and what servers of Elasticsearch here have not.
+
+The rest of these tests run on it by `make test-matrix`.
+"""
 
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from elasticsearch.helpers import bulk
 
 from kubectl_sew.elasticsearch.access import Access, ElasticsearchError, IndexProblem
 from kubectl_sew.elasticsearch.client import Index
 from sew_agent.ingest.source import SourceError
+from tests.integration.elasticsearch import field_types
 from tests.integration.elasticsearch.faults import Answer, Proxy
 from tests.integration.elasticsearch.harness import NOW, IngestHarness, ids
 
 pytestmark = pytest.mark.server
 HOUR = 3600
+BACKSLASH = "\\"
 
 
 @pytest.fixture
-def search_url(opensearch_2: str) -> str:
-    return opensearch_2
+def search_url(opensearch_url: str) -> str:
+    return opensearch_url
 
 
 def sew(harness: IngestHarness, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -107,6 +116,98 @@ def test_emptiness_of_a_value_that_may_be_too_long_to_be_indexed_is_refused(harn
     harness.serve("description EMPTY")
     harness.poll()
     assert "`description` cannot be tested for EMPTY" in harness.message()
+
+
+@pytest.mark.parametrize(
+    ("mapping", "value"),
+    [
+        ({"type": "wildcard"}, "C:\\Windows\\evil.exe"),
+        ({"type": "wildcard", "normalizer": "lowercase"}, "c:\\windows\\EVIL.exe"),
+        ({"type": "text", "fields": {"raw": {"type": "wildcard"}}}, "C:\\Windows\\evil.exe"),
+        ({"type": "match_only_text", "fields": {"raw": {"type": "keyword"}}}, "C:\\Windows\\evil.exe"),
+    ],
+)
+def test_fields_of_the_newer_types_of_strings_are_asked_as_keywords_are(
+    harness: IngestHarness, mapping: dict[str, Any], value: str
+) -> None:
+    queries = (
+        f"field = `{value}`",
+        f"field IN {{none, `{value.replace(BACKSLASH, 2 * BACKSLASH)}`}}",
+        "field IN {`*.ex?`}",
+        "field IN {`*:*o*.*`}",
+        "NOT field EMPTY AND field != other",
+    )
+    found = field_types.selected(harness, mapping, value, "other", *queries)
+    assert found == dict.fromkeys(queries, ids("before", "after"))
+
+
+@pytest.mark.parametrize(
+    ("mapping", "value", "query", "why"),
+    [
+        ({"type": "flat_object"}, {"app": {"name": "shop"}}, "field EMPTY", "its type flat_object cannot be queried"),
+        (
+            {"type": "flat_object"},
+            {"app": {"name": "shop"}},
+            '"field.app.name" = shop',
+            "it is a part of `field`: its type flat_object cannot be queried",
+        ),
+        (
+            {"type": "constant_keyword", "value": "suricata.eve"},
+            "suricata.eve",
+            'field = "suricata.eve"',
+            "its type constant_keyword cannot be queried",
+        ),
+        ({"type": "unsigned_long"}, 2**64 - 1, "field > 1", "its type unsigned_long cannot be queried"),
+        ({"type": "match_only_text"}, "Port scan", "field = 'Port scan'", "text without a keyword sub-field"),
+    ],
+)
+def test_a_type_that_cannot_be_queried_is_named_and_its_events_are_delivered_whole(
+    harness: IngestHarness, mapping: dict[str, Any], value: Any, query: str, why: str
+) -> None:
+    said, delivered = field_types.refused(harness, mapping, value, query)
+    assert why in said
+    assert delivered == [value] * 4
+
+
+def test_an_order_of_a_wildcard_field_is_refused_and_holds_up_no_other_webhook(harness: IngestHarness) -> None:
+    """OpenSearch answers it as a server does that has broken down, and so whatever is asked beside it."""
+    said, delivered = field_types.refused(harness, {"type": "wildcard"}, "evil.exe", "field >= evil")
+    assert "`field` has no order" in said
+    assert delivered == ["evil.exe"] * 4
+
+
+@pytest.fixture
+def stream(harness: IngestHarness) -> Iterator[str]:
+    """The name of a data stream of the pattern, whose events have their time in `@timestamp`."""
+    harness.reading = replace(harness.reading, time_field="@timestamp")
+    harness.restart()
+    name = f"{harness.prefix}.stream"
+    properties = {"@timestamp": {"type": "date"}, "type": {"type": "keyword"}}
+    template = {"mappings": {"properties": properties}, "settings": {"number_of_replicas": 0, "number_of_shards": 2}}
+    indices = harness.client.indices
+    indices.put_index_template(name=name, index_patterns=[name], data_stream={}, template=template)
+    yield name
+    indices.delete_data_stream(name=name)
+    indices.delete_index_template(name=name)
+
+
+def append(harness: IngestHarness, stream: str, name: str, *, age: int = 0) -> None:
+    source = {"@timestamp": int(harness.now - age) * 1000, "type": "waf"}
+    bulk(harness.client, [{"_op_type": "create", "_index": stream, "_id": name, "_source": source}], refresh=True)
+
+
+def test_a_data_stream_is_read_over_its_rollovers(harness: IngestHarness, stream: str) -> None:
+    append(harness, stream, "before", age=HOUR)
+    harness.client.indices.rollover(alias=stream)
+    append(harness, stream, "before, in the next index", age=HOUR)
+    harness.serve(start=NOW - 2 * HOUR)
+    harness.record_results()
+    append(harness, stream, "after")
+    harness.poll()
+    harness.client.indices.rollover(alias=stream)
+    append(harness, stream, "after, in the next index")
+    harness.record_results()
+    assert harness.got() == ids("before", "before, in the next index", "after", "after, in the next index")
 
 
 def test_the_plugin_previews_a_query_and_lists_the_fields(harness: IngestHarness) -> None:

@@ -9,6 +9,7 @@ from kubectl_sew.elasticsearch.client import Index
 from sew_agent.ingest.source import SourceError
 from testbed.servers.elasticsearch import Version
 from testbed.servers.indices import CALICO_MAPPINGS
+from tests.integration.elasticsearch import field_types
 from tests.integration.elasticsearch.harness import NOW, IngestHarness, ids
 
 pytestmark = pytest.mark.server
@@ -163,3 +164,21 @@ def test_a_value_that_is_too_long_to_be_indexed_is_no_empty_one(
     assert harness.got("empty") == ids("none")
     assert harness.got("filled") == ids("padded", "short")
     assert harness.got("by-keyword") == ids("short")
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("field EMPTY", "its type flattened cannot be queried"),
+        ('"field.app.name" = shop', "it is a part of `field`: its type flattened cannot be queried"),
+    ],
+)
+def test_a_type_that_cannot_be_queried_is_named_and_its_events_are_delivered_whole(
+    harness: IngestHarness, search_version: Version, query: str, why: str
+) -> None:
+    if search_version.product == "OpenSearch":
+        pytest.skip("OpenSearch has flat_object in its place: tests/integration/elasticsearch/test_opensearch.py")
+    value = {"app": {"name": "shop"}}
+    said, delivered = field_types.refused(harness, {"type": "flattened"}, value, query)
+    assert why in said
+    assert delivered == [value] * 4

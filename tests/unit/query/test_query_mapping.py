@@ -151,6 +151,25 @@ def test_a_keyword_that_is_searchable_is_asked_however_its_text_is_stored(body: 
     assert to_dsl(bind(parse("k = a"), _fields({"k": body}))) == {"term": {"k.raw": "a"}}
 
 
+@pytest.mark.parametrize("body", [{"type": "wildcard"}, {"type": "text", "fields": {"raw": {"type": "wildcard"}}}])
+def test_a_wildcard_field_has_no_order_where_the_server_does_not_order_it(body: dict[str, Any]) -> None:
+    mappings = {"i": {"mappings": {"properties": {"k": body, "plain": {"type": "keyword"}}}}}
+    fields = field_set("i", mappings, {}, orders_wildcards=False)
+    assert "`k` has no order" in _messages("k < b", fields)[0]
+    assert _messages("plain < b", fields) == _messages("plain < b", field_set("i", mappings, {}))
+    assert _messages("k < b", field_set("i", mappings, {})) == ["`k` is a string: `<` compares it as text"]
+
+
+def test_a_keyword_in_one_index_and_a_wildcard_in_another_can_be_asked_for_all_but_an_order() -> None:
+    mappings = {
+        name: {"mappings": {"properties": {"k": {"type": kind}}}}
+        for name, kind in (("a", "wildcard"), ("b", "keyword"), ("c", "wildcard"))
+    }
+    fields = field_set("a,b,c", mappings, {}, orders_wildcards=False)
+    assert _messages("k = b AND k IN {'b*'}", fields) == []
+    assert "`k` has no order" in _messages("k < b", fields)[0]
+
+
 def test_of_several_keywords_below_a_text_one_that_is_searchable_is_asked() -> None:
     below = {"kept": {"type": "keyword", "index": False, "doc_values": False}, "raw": {"type": "keyword"}}
     assert to_dsl(bind(parse("k = a"), _fields({"k": {"type": "text", "fields": below}}))) == {"term": {"k.raw": "a"}}

@@ -133,6 +133,14 @@ def test_emptiness_is_refused_where_the_index_does_not_say_that_a_value_was_too_
     assert problems_of(parse("k EMPTY"), _set(STRING, names_ignored=False)) == []
 
 
+@pytest.mark.parametrize("operator", ["<", "<=", ">", ">="])
+def test_an_order_is_refused_where_the_server_knows_none(operator: str) -> None:
+    (problem,) = problems_of(parse(f"k {operator} m"), _set(STRING, ordered=False))
+    assert problem.message == "`k` has no order: OpenSearch does not order the values of a `wildcard` field"
+    assert not problem.warning
+    assert problems_of(parse("k = m AND k != n AND k IN {'m*'} AND NOT k EMPTY"), _set(STRING, ordered=False)) == []
+
+
 def test_a_value_longer_than_ignore_above_is_refused() -> None:
     (problem,) = problems_of(parse("k = abcd"), _set(STRING, ignore_above=3))
     assert "ignore_above" in problem.message
