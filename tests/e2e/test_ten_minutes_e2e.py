@@ -23,7 +23,7 @@ from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 RECEIVER = "python3 examples/receiver.py"
-SURICATA, OF_INDEX = "docs/ten-minutes-suricata.md", "From OpenSearch"
+SURICATA, OF_INDEX, IN_ECS = "docs/ten-minutes-suricata.md", "From OpenSearch", "In ECS"
 ALONE = {"number_of_replicas": 0}
 _DIFFERS = {r'"pid": \d+': '"pid": PID', r" delivered \d+ ": " delivered MS ", r" [0-9a-f]{12} ": " ID "}
 """What differs from one run to the other beside what `masked` knows; ids are made with the index's name."""
@@ -121,15 +121,23 @@ def test_falco_on_elasticsearch(tmp_path: Path, elasticsearch_8: str) -> None:
 
 
 @pytest.mark.server
-def test_suricata_on_an_index(tmp_path: Path, search_url: str) -> None:
-    """`SEARCH_SERVER` names an OpenSearch instead of Elasticsearch 8."""
+def test_suricata_on_opensearch(tmp_path: Path, opensearch_url: str) -> None:
     with (
-        indexed(search_url, "docs/examples/ten-minutes/eve.json", "timestamp", "s") as name,
-        typist(tmp_path, {"http://127.0.0.1:9200": search_url, "suricata-*": name}) as person,
+        indexed(opensearch_url, "docs/examples/ten-minutes/eve.json", "timestamp", "s") as name,
+        typist(tmp_path, {"http://127.0.0.1:9200": opensearch_url, "suricata-*": name}) as person,
     ):
         person.types(Example(RECEIVER, ""))
         for typed in examples(SURICATA, section=OF_INDEX):
             person.types(typed)
+
+
+@pytest.mark.server
+def test_suricata_in_ecs_on_opensearch(tmp_path: Path, opensearch_url: str) -> None:
+    with (
+        indexed(opensearch_url, "docs/examples/ten-minutes/filebeat.ndjson", "@timestamp", "f") as name,
+        typist(tmp_path, {"http://127.0.0.1:9200": opensearch_url, "filebeat-*": name}) as person,
+    ):
+        follow(examples(SURICATA, section=IN_ECS), person)
 
 
 def test_events_in_a_file(tmp_path: Path) -> None:
@@ -138,6 +146,6 @@ def test_events_in_a_file(tmp_path: Path) -> None:
 
 
 def test_suricatas_log(tmp_path: Path) -> None:
-    of_index = examples(SURICATA, section=OF_INDEX)
+    of_indices = examples(SURICATA, section=OF_INDEX) + examples(SURICATA, section=IN_ECS)
     with typist(tmp_path) as person:
-        follow([typed for typed in examples(SURICATA) if typed not in of_index], person)
+        follow([typed for typed in examples(SURICATA) if typed not in of_indices], person)
