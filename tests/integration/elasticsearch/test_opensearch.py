@@ -235,6 +235,7 @@ def test_refused_credentials_are_named_though_they_are_refused_in_plain_text(
 
 
 def test_what_is_neither_is_not_read(harness: IngestHarness, between: Proxy) -> None:
+    between.headers.clear()
     between.fault = lambda _path, _body, _real: Answer(200, b'{"version": {"number": "7.9.1"}}')
     harness.index()
     other = IngestHarness(harness.client, between.url, harness.state.with_name("other"))
