@@ -65,8 +65,8 @@ test-on-kubernetes_%: $(READY) ## the plugin, installations, policies and agents
 test-on-python_%: $(READY) ## the tests that need no server, on another Python: python_3.12, or python_3.11.2
 	$(BIN)/python -m testbed.pythons $* $(PYTEST) $(WITHOUT_SERVER)
 
-test-on-%: $(READY) ## reading events, and what the plugin asks an index, on elasticsearch_8_19, elasticsearch_9_5, opensearch_3, …
-	SEARCH_SERVER=$* $(TESTS) tests/integration/elasticsearch tests/integration/plugin/test_*_on_elasticsearch.py
+test-on-%: $(READY) ## reading events, what queries mean, and what the plugin asks an index, on elasticsearch_8_19, elasticsearch_9_5, opensearch_3, …
+	SEARCH_SERVER=$* $(TESTS) tests/integration/elasticsearch tests/integration/plugin/test_*_on_elasticsearch.py tests/integration/test_query_semantics.py
 
 docs: $(READY) ## check the documentation: links, headings, paths, commands, flags, and what examples print
 	$(BIN)/python -m pytest tests/unit -m documentation
@@ -86,8 +86,8 @@ judge: $(READY) ## judge a run of `make prove` again that broke a promise (HISTO
 fuzz: $(READY) ## give N random and hostile inputs to each part that reads text from outside (SEED=, PARTS=)
 	$(BIN)/python -m tests.fuzz $(or $(N),20000) $(or $(SEED),1) $(PARTS)
 
-fuzz-query: $(READY) ## compare N random queries on random events with both versions of Elasticsearch (SEED=)
-	$(BIN)/python -m tests.differential $(or $(N),20000) $(or $(SEED),1)
+fuzz-query: $(READY) ## compare N random queries on random events with both versions of Elasticsearch (SEED=, ON=opensearch_2)
+	$(BIN)/python -m tests.differential $(or $(N),20000) $(or $(SEED),1) $(ON)
 
 fuzz-template: $(READY) ## render N random templates in Calico's language beside the real Go (SEED=)
 	$(BIN)/python -m tests.differential.go_templates $(or $(N),20000) $(or $(SEED),1)

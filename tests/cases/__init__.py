@@ -26,10 +26,13 @@ def fields_of(case: dict[str, Any]) -> FieldSet:
     return field_set("case", {"case": {"mappings": {"properties": json.loads(case["mapping"])}}}, {})
 
 
-def events_of(case: dict[str, Any]) -> list[tuple[dict[str, Any], bool]]:
-    """Return a case's events, and whether its query selects them."""
+def events_of(case: dict[str, Any], server: str = "") -> list[tuple[dict[str, Any], bool]]:
+    """Return a case's events, and whether its query selects them: on `server`, where that reads some otherwise."""
+    otherwise = case.get(server, "").splitlines()
     return [
-        (json.loads(line), key == "select") for key in ("select", "skip") for line in case[key].strip().splitlines()
+        (json.loads(line), (key == "select") is not (line in otherwise))
+        for key in ("select", "skip")
+        for line in case[key].strip().splitlines()
     ]
 
 

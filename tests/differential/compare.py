@@ -5,14 +5,15 @@ import time
 import uuid
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from random import Random
 from typing import Any, Self
 
 import urllib3
 
+from kubectl_sew.elasticsearch.dialect import ELASTICSEARCH, Dialect, by_greeting
 from kubectl_sew.query import FieldSet, Node, bind, compile_matcher, to_dsl
 from kubectl_sew.query.ast import leaves
-from kubectl_sew.query.mapping import field_set
 from tests.differential import generate
 
 Json = dict[str, Any]
@@ -50,7 +51,7 @@ class Difference:
 
 
 class ElasticsearchUnderTest:
-    """An Elasticsearch that is asked by plain HTTP, so that JSON is sent as it is written here."""
+    """An Elasticsearch or OpenSearch that is asked by plain HTTP, so that JSON is sent as it is written here."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -61,6 +62,12 @@ class ElasticsearchUnderTest:
 
     def __exit__(self, *_: object) -> None:
         self._pool.clear()
+
+    @cached_property
+    def dialect(self) -> Dialect:
+        """The words of the product that answers: of these servers OpenSearch alone greets."""
+        greeting = self._pool.request("GET", self._url)
+        return by_greeting(greeting.status, json.loads(greeting.data)) or ELASTICSEARCH
 
     def ask(self, method: str, path: str, body: Json | None = None, lines: Sequence[Json] = ()) -> Any:
         """Return an answer's JSON, errors among them."""
@@ -88,8 +95,8 @@ class Index:
 
     def fields(self) -> FieldSet:
         """Return the field set that the server reports."""
-        paths = (f"/{self._name}/_mapping", f"/{self._name}/_settings")
-        return field_set(self._name, *(self._server.ask("GET", path) for path in paths))
+        mappings, settings = (self._server.ask("GET", f"/{self._name}/{what}") for what in ("_mapping", "_settings"))
+        return self._server.dialect.field_set(self._name, mappings, settings)
 
     def fill(self, events: Mapping[str, Json]) -> None:
         """Write events, each under an id. Elasticsearch keeps `_id` out of the source."""
@@ -136,11 +143,18 @@ def differences(server: ElasticsearchUnderTest, seed: int, count: int) -> Genera
         yield from _one_index(server, f"{seed}/{number}", min(QUERIES, count - number * QUERIES))
 
 
+def random_events(server: ElasticsearchUnderTest, rng: Random, fields: FieldSet) -> dict[str, Json]:
+    """Return random events by id, without what the server is known to read in another way."""
+    events = {f"e{number}": generate.event(rng, fields) for number in range(EVENTS)}
+    alike = server.dialect is ELASTICSEARCH
+    return {name: event for name, event in events.items() if alike or generate.read_alike(event)}
+
+
 def _one_index(server: ElasticsearchUnderTest, seed: str, count: int) -> Iterator[Difference]:
     rng = Random(seed)
-    with Index(server, *generate.index(rng)) as index:
+    with Index(server, *generate.index(rng, subobjects=server.dialect is ELASTICSEARCH)) as index:
         empty = index.fields()
-        index.fill({f"e{number}": generate.event(rng, empty) for number in range(EVENTS)})
+        index.fill(random_events(server, rng, empty))
         fields = index.fields()  # what the mapping has become by the events too
         queries = [generate.query(rng, fields) for _ in range(count)]
         for query, ids in zip(queries, index.search(queries, fields), strict=True):
