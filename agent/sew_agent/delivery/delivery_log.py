@@ -9,8 +9,7 @@ from kubectl_sew.event import Event
 from kubectl_sew.event_maps.readable import EventMaps, Heading
 from kubectl_sew.json_text import line
 from sew_agent.delivery.peers import address
-from sew_agent.delivery.retry import Decision
-from sew_agent.store.records import Delivery, DeliveryState, LoggedAttempt
+from sew_agent.store.records import DeliveryResult, DeliveryState, LoggedAttempt, ReceiverState
 
 EVENT_LIMIT = 128
 """Characters of an event's id and index."""
@@ -43,10 +42,10 @@ def sent(requests: Sequence[Request]) -> Sent:
 
 
 def logged(
-    delivery: Delivery, started: float, outcome: Outcome, decision: Decision, went: Sent, maps: EventMaps
+    result: DeliveryResult, receiver: ReceiverState, started: float, outcome: Outcome, went: Sent, maps: EventMaps
 ) -> LoggedAttempt:
     """Return the entry of an attempt. `started`: its beginning. `maps`: by which its event is read."""
-    event, result, receiver = delivery.event, decision.result, decision.receiver
+    delivery, event = result.delivery, result.delivery.event
     kind, severity, time = _heading(event, maps)
     waits = result.state is DeliveryState.PENDING
     return LoggedAttempt(  # without names: this is done for each delivery

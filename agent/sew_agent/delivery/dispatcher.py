@@ -85,10 +85,9 @@ class _Result(NamedTuple):
 
     def entries(self, maps: EventMaps) -> Iterator[LoggedAttempt]:
         """Yield what the log says of it: a line for each event."""
-        made, decision = self.assignment, self.changes.decision
+        made, receiver = self.assignment, self.changes.decision.receiver
         for result in self.changes.results:
-            own = decision if result is decision.result else decision._replace(result=result)
-            entry = logged(result.delivery, made.started, self.outcome, own, self.went, maps)
+            entry = logged(result, receiver, made.started, self.outcome, self.went, maps)
             yield entry._replace(digest=made.delivery.delivery_id) if made.bundle else entry
 
 

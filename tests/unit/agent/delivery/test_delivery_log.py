@@ -14,7 +14,6 @@ from kubectl_sew.redaction import HIDDEN
 from kubectl_sew.text import parse_rfc3339
 from sew_agent.delivery.delivery_log import Sent, logged, sent
 from sew_agent.delivery.http.errors import SendError
-from sew_agent.delivery.retry import Decision
 from sew_agent.store.records import (
     Delivery,
     DeliveryResult,
@@ -44,7 +43,7 @@ def enqueue(harness: DispatcherHarness, *events: Event, webhook: str = "a") -> N
     harness.dispatcher.notify({webhook})
 
 
-def test_what_a_replay_sends_once_more_is_marked(harness: DispatcherHarness) -> None:
+def test_what_a_replay_sends_once_more_is_marked_and_has_the_id_of_the_first(harness: DispatcherHarness) -> None:
     harness.serve("a")
     enqueue(harness, EVENT)
     harness.run()
@@ -55,6 +54,7 @@ def test_what_a_replay_sends_once_more_is_marked(harness: DispatcherHarness) -> 
         ("e-1", False),
         ("e-1", True),
     ]
+    assert harness.receivers.received == [("a", delivery_id("a", EVENT))] * 2
 
 
 def test_an_attempt_that_delivers_is_logged_whole(harness: DispatcherHarness) -> None:
@@ -217,7 +217,7 @@ def entry_of(
     """Return the entry of an attempt that began then, of whose result this is written."""
     delivery = Delivery(1, "a", "id", event, NOW)
     result = DeliveryResult(delivery, DeliveryState.DELIVERED, NOW, 1)._replace(**written)
-    return logged(delivery, started, outcome, Decision(result, receiver), Sent(), EVENT_MAPS)
+    return logged(result, receiver, started, outcome, Sent(), EVENT_MAPS)
 
 
 @pytest.mark.parametrize(
