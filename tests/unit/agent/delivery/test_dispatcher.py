@@ -17,10 +17,12 @@ from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event, delivery_id
 from kubectl_sew.redaction import HIDDEN
 from sew_agent.delivery.concurrency_limit import FIRST
+from sew_agent.delivery.delivery_log import Sent
 from sew_agent.delivery.dispatcher import DispatcherError
 from sew_agent.delivery.http.errors import SendError
+from sew_agent.delivery.queue import Assignment, QueueChanges
 from sew_agent.delivery.retry import DOWN_AFTER, PROBE_EVERY
-from sew_agent.store.records import Delivery, EnqueueBatch, NewDelivery, StoreError
+from sew_agent.store.records import Delivery, DeliveryState, EnqueueBatch, NewDelivery, StoreError
 from sew_agent.store.sqlite.store import open_store
 from tests.unit.agent.delivery.harness import (
     NOW,
@@ -467,6 +469,36 @@ def test_however_many_templates_cost_much_others_have_most_of_the_time(
     assert 0.05 < spent / 500 < 0.15
 
 
+def test_requests_are_sent_as_they_are_marked_for_traces_and_each_attempt_is_traced(
+    harness: DispatcherHarness,
+) -> None:
+    sent: list[Request] = []
+    traced: list[tuple[str, str, str, DeliveryState]] = []
+
+    class Marks:
+        def mark(self, assignment: Assignment, requests: Sequence[Request]) -> Sequence[Request]:
+            mark = ("traceparent", assignment.delivery.delivery_id)
+            return [replace(request, headers=(*request.headers, mark)) for request in requests]
+
+        def attempted(self, assignment: Assignment, outcome: Outcome, went: Sent, changes: QueueChanges) -> None:
+            result = changes.decision.result
+            traced.append((assignment.delivery.delivery_id, outcome.detail, went.to, result.state))
+
+    def answer(request: Request) -> Response:
+        sent.append(request)
+        return Response(503, {}, b"")
+
+    harness.receivers.answers["a"] = answer
+    harness.tracing = Marks()
+    harness.restart()
+    harness.serve("a")
+    harness.enqueue("a")
+    harness.run()
+    identity = delivery_id("a", Event("", "a-0", {}))
+    assert traced == [(identity, "503 Service Unavailable", "http://a", DeliveryState.PENDING)]
+    assert [request.headers[-1] for request in sent] == [("traceparent", identity)]
+
+
 def test_a_webhook_that_is_no_longer_served_gets_nothing(harness: DispatcherHarness) -> None:
     harness.serve("a")
     harness.serve()
@@ -640,6 +672,7 @@ def test_a_second_issue_that_a_replay_asks_for_is_not_taken_for_the_first(
     assert [attempt.receipt for attempt in harness.store.attempts("a")] == ["P-1", "", "P-2", "", "P-3"]
     assert len(issues) == 3
     assert all(f"Delivery {delivery_id('a', event)}" in text for text in issues)
+    assert [" again " in text for text in issues] == [False, True, True]
 
 
 def test_a_jira_attempt_is_on_disk_before_it_is_sent(harness: DispatcherHarness, tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from kubectl_sew.event import Event
 from sew_agent.delivery.queue import Assignment
-from sew_agent.delivery.queues import CLOCKS_DIFFER
-from sew_agent.store.records import ReceiverState
-from tests.unit.agent.delivery.harness import NOW, DispatcherHarness, route
+from sew_agent.delivery.queues import CLOCKS_DIFFER, SHARED_EVERY
+from sew_agent.store.records import EnqueueBatch, NewDelivery, ReceiverState
+from tests.unit.agent.delivery.harness import NOW, DispatcherHarness, route, status
 
 
 @pytest.fixture
@@ -51,12 +52,21 @@ def test_a_webhook_that_moves_is_in_flight_until_the_results_of_its_requests_are
     assert harness.store.pending_counts() == {"w": 1}
 
 
+@pytest.mark.parametrize("tried", [False, True])
 def test_a_new_owner_keeps_a_pause_for_longer_than_the_clocks_of_two_agents_differ(
-    harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
+    harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch, *, tried: bool
 ) -> None:
-    monkeypatch.setattr(harness.store, "sharing", lambda: True)
+    """What was tried waits for longer than what is new."""
     harness.enqueue("w")
-    waiting = ReceiverState("w", failures=1, waiting=True, held_at=NOW, held_until=NOW + 10.0, retry_until=NOW + 10.0)
+    if tried:
+        harness.receivers.answers["w"] = status(503)
+        harness.serve("w")
+        harness.run()
+        harness.receivers.answers.clear()
+        harness.receivers.received.clear()
+    monkeypatch.setattr(harness.store, "sharing", lambda: True)
+    held_until = NOW + (0.0 if tried else 10.0)
+    waiting = ReceiverState("w", failures=1, held_at=NOW, held_until=held_until, retry_until=NOW + 10.0)
     harness.store.record_results((), [waiting])
     harness.restart()
     harness.serve("w")
@@ -64,6 +74,18 @@ def test_a_new_owner_keeps_a_pause_for_longer_than_the_clocks_of_two_agents_diff
     assert harness.receivers.received == []
     harness.pass_time(CLOCKS_DIFFER)
     assert len(harness.receivers.received) == 1
+
+
+def test_what_another_agent_takes_in_is_sent_sooner_where_they_share_a_store(
+    harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness.store, "sharing", lambda: True)
+    harness.restart()
+    harness.serve("w")
+    harness.run()
+    harness.store.enqueue(EnqueueBatch([NewDelivery(Event("", "e", {}), ("w",))], {}, NOW))
+    harness.pass_time(SHARED_EVERY)
+    assert harness.receivers.count() == {"w": 1}
 
 
 def test_a_new_owner_begins_without_a_token_of_the_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

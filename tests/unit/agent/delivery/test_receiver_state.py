@@ -510,7 +510,10 @@ def assignments_in_time(harness: DispatcherHarness) -> list[Assignment]:
 
 @pytest.mark.parametrize(
     ("in_flight", "beside", "most"),
-    [(1, 0, 1), (4, 0, 3), (8, 0, 6), (24, 0, 16), (143, 0, 35), (8, 1, 3), (24, 2, 10), (240, 3, 60), (4, 3, 1)],
+    [
+        *((1, 0, 1), (4, 0, 3), (8, 0, 6), (24, 0, 16), (143, 0, 35)),
+        *((4, 1, 1), (8, 1, 3), (9, 1, 3), (24, 2, 10), (240, 3, 60), (4, 3, 1)),
+    ],
 )
 def test_a_slow_receiver_has_three_quarters_of_few_a_quarter_of_many_and_its_part_beside_others(
     tmp_path: Path, in_flight: int, beside: int, most: int
@@ -634,25 +637,51 @@ def test_a_pause_that_a_clock_has_cut_begins_no_second_time_when_webhooks_change
     assert not harness.store.pending_counts()
 
 
+def written_from_now_on(
+    harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
+) -> Sequence[Sequence[ReceiverState]]:
+    """Return what grows by the receivers that are written, each time that results are."""
+    written: list[Sequence[ReceiverState]] = []
+    record = harness.store.record_results
+
+    def keep(results: Any, receivers: Sequence[ReceiverState], *more: Any) -> None:
+        written.append(receivers)
+        record(results, receivers, *more)
+
+    monkeypatch.setattr(harness.store, "record_results", keep)
+    return written
+
+
+@pytest.mark.parametrize("sharing", [False, True])
+def test_a_receiver_that_accepts_as_it_did_before_a_restart_is_not_written_again(
+    harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch, *, sharing: bool
+) -> None:
+    harness.serve("a")
+    harness.enqueue("a")
+    harness.run()
+    monkeypatch.setattr(harness.store, "sharing", lambda: sharing)
+    harness.restart()
+    written = written_from_now_on(harness, monkeypatch)
+    harness.serve("a")
+    enqueue_more(harness, 1)
+    harness.pass_time(1)
+    assert (harness.receivers.count(), [*map(list, written)]) == ({"a": 2}, [[]] * 2)
+
+
 def test_what_the_store_knows_is_neither_written_nor_asked_again(
     harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness.serve("a")
     harness.enqueue("a")
     harness.run()
-    written: list[Sequence[ReceiverState]] = []
+    written = written_from_now_on(harness, monkeypatch)
     asked: list[None] = []
-    record, waiting = harness.store.record_results, harness.store.pending_counts
-
-    def keep(results: Any, receivers: Sequence[ReceiverState], *more: Any) -> None:
-        written.append(receivers)
-        record(results, receivers, *more)
+    waiting = harness.store.pending_counts
 
     def ask() -> Mapping[str, int]:
         asked.append(None)
         return waiting()
 
-    monkeypatch.setattr(harness.store, "record_results", keep)
     monkeypatch.setattr(harness.store, "pending_counts", ask)
     enqueue_more(harness, 3)
     harness.run()

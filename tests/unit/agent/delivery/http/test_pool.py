@@ -194,6 +194,16 @@ def test_a_connection_that_was_spared_is_kept_when_nobody_waits_any_more(made: P
     assert not is_open(one), "it was spared before"
 
 
+@pytest.mark.parametrize(("target", "older"), [("b", False), ("a", True)], ids=["another receiver", "an older one"])
+def test_a_connection_whose_end_nobody_waits_for_is_kept_again_and_again(made: Pool, target: str, older: bool) -> None:
+    """Somebody waits, but at another receiver, or on a connection that was opened before."""
+    stalled, one = made.opened(), made.opened()
+    made.waits(target, stalled if older else made.opened())
+    for _ in range(2):
+        made.pool.give_back("a", one)
+        assert made.pool.take("a") is one
+
+
 def test_a_connection_that_was_answered_is_served_from_then_on(made: Pool) -> None:
     connection = made.kept("a")
     assert made.pool.take("a") is connection
