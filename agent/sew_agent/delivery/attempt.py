@@ -126,7 +126,7 @@ def _deliver(route: Route, delivery: Delivery, now: float, digest: Digest | None
 
 
 def _send(route: Route, requests: Sequence[Request], now: float) -> Steps:
-    awake = route.peers.awake(requests, now) if len(requests) > 1 else requests
+    awake = route.peers.awake(requests, now)
     if not awake:
         wait, why = route.peers.next_free(requests, now)
         return Outcome(Verdict.WAIT, FailureReason.RATE_LIMITED, why, retry_after=wait)

@@ -20,8 +20,14 @@ class _Failing:
     why: str
     until: float
     rest: float
-    held_until: float = 0.0
-    """The moment that it named by Retry-After, 0.0 for none: it is not asked before, whatever the others do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _RetryAfter:
+    """What a peer asked for by Retry-After: until then it is not asked, whatever the others do."""
+
+    until: float
+    answer: str
 
 
 class Peers:
@@ -30,6 +36,7 @@ class Peers:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._failing: dict[str, _Failing] = {}
+        self._waits: dict[str, _RetryAfter] = {}
         self._news: list[tuple[str, str]] = []
 
     @property
@@ -56,15 +63,13 @@ class Peers:
         """Return the seconds until the first of these may be asked, where all have named a time, with its answer."""
         with self._lock:
             first = min(requests, key=lambda request: self._held(request, now))
-            failing = self._failing[first.url]
-            return self._held(first, now), f"{failing.peer}: {failing.why}"
+            return self._held(first, now), self._waits[first.url].answer
 
     def held(self) -> "Peers":
         """Return what holds under other settings, too: the times that peers have named."""
         peers = Peers()
         with self._lock:
-            named_times = {url: failing for url, failing in self._failing.items() if failing.held_until}
-            peers._failing = {url: replace(failing) for url, failing in named_times.items()}
+            peers._waits = dict(self._waits)
         return peers
 
     def record(self, requests: Sequence[Request], outcomes: Sequence[Outcome], now: float) -> None:
@@ -75,6 +80,13 @@ class Peers:
                     self._fails(request, outcome, now)
                 elif failing := self._failing.pop(request.url, None):
                     self._news.append((failing.peer, ""))
+
+    def shift(self, seconds: float) -> None:
+        """Move its moments with a clock that was set."""
+        with self._lock:
+            for failing in self._failing.values():
+                failing.until += seconds
+            self._waits = {url: replace(wait, until=wait.until + seconds) for url, wait in self._waits.items()}
 
     def news(self) -> list[tuple[str, str]]:
         """Return the peers that began to fail since the last call, with reasons; "" for one that works again."""
@@ -89,16 +101,17 @@ class Peers:
 
     def _held(self, request: Request, now: float) -> float:
         """Return the seconds until a peer may be asked by its own word; 0.0 for now."""
-        failing = self._failing.get(request.url)
-        return remaining(failing.held_until, LONGEST_WAIT, now) if failing else 0.0
+        wait = self._waits.get(request.url)
+        return remaining(wait.until, LONGEST_WAIT, now) if wait else 0.0
 
     def _fails(self, request: Request, outcome: Outcome, now: float) -> None:
         peer, why = named(request), outcome.detail.removeprefix(f"{named(request)}: ")
         rest = max(REST, outcome.retry_after or 0.0)
         if request.url not in self._failing:
             self._news.append((peer, why))
-        wait = max(outcome.retry_after or 0.0, self._held(request, now))
-        self._failing[request.url] = _Failing(peer, why, now + rest, rest, now + wait if wait else 0.0)
+        self._failing[request.url] = _Failing(peer, why, now + rest, rest)
+        if wait := max(outcome.retry_after or 0.0, self._held(request, now)):
+            self._waits[request.url] = _RetryAfter(now + wait, f"{peer}: {why}")
 
 
 def named(request: Request) -> str:

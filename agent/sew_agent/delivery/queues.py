@@ -190,6 +190,7 @@ class Queues:
             queue.rests_until += seconds
             queue.pace.shift(seconds)
             queue.limit.shift(seconds)
+            queue.route.peers.shift(seconds)
             if queue.gathering:
                 queue.gathering.shift(seconds)
             if queue.receiver.held_at:

@@ -16,10 +16,12 @@ from kubectl_sew.consumers.base import FailureReason, Outcome, Request, Response
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event, delivery_id
 from kubectl_sew.redaction import HIDDEN
+from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.concurrency_limit import FIRST
 from sew_agent.delivery.delivery_log import Sent
 from sew_agent.delivery.dispatcher import DispatcherError
 from sew_agent.delivery.http.errors import SendError
+from sew_agent.delivery.peers import REST
 from sew_agent.delivery.queue import Assignment, QueueChanges
 from sew_agent.delivery.retry import DOWN_AFTER, PROBE_EVERY
 from sew_agent.store.records import Delivery, DeliveryState, EnqueueBatch, NewDelivery, StoreError
@@ -29,6 +31,7 @@ from tests.unit.agent.delivery.harness import (
     PATIENCE,
     TOKEN,
     DispatcherHarness,
+    enqueue_more,
     route,
     status,
     until,
@@ -753,3 +756,22 @@ def test_a_receiver_is_waited_for_as_long_as_it_asked_however_the_clock_is_set(
     assert harness.receivers.count() == {"a": 1}
     harness.pass_time(2.0)
     assert harness.receivers.count() == {"a": 2}
+
+
+@pytest.mark.parametrize("seconds", [-3 * 86_400.0, -1800.0, 1800.0])
+@pytest.mark.parametrize(("answer", "rest"), [(status(503), REST), (status(429, retry_after="3600"), 3600.0)])
+def test_a_peer_that_fails_is_left_out_for_as_long_however_the_clock_is_set(
+    harness: DispatcherHarness, answer: Callable[[Request], Response], rest: float, seconds: float
+) -> None:
+    config = {"url": "http://one/api/v2/alerts,http://two/api/v2/alerts"}
+    harness.receivers.answers = {"one": answer, "two": status(200)}
+    harness.dispatcher.serve({"a": Route("a", CONSUMERS["AlertManager"], config)})
+    enqueue_more(harness, 1)
+    harness.run()
+    harness.clock.set(seconds)
+    for passed, asked in ((rest - 1.0, 1), (2.0, 2)):
+        harness.clock.now += passed
+        enqueue_more(harness, 1)
+        harness.run()
+        assert harness.receivers.count()["one"] == asked
+    assert harness.receivers.count()["two"] == 3

@@ -30,6 +30,12 @@ class PeersHarness:
         self.sent.append(hosts)
         return [self.answers[host] for host in hosts]
 
+    @property
+    def requests(self) -> Sequence[Request]:
+        """Return the requests of one event, one to each peer."""
+        consumer, event = self.route.consumer, Event("", "e", {})
+        return consumer.render(event, {}, self.route.config, now=NOW, delivery_id="i")
+
     def deliver(self, now: float = NOW) -> Outcome:
         delivery = Delivery(0, "w", "id", Event("", "e", {}), now)
         return attempt(self.route, delivery, self.send, now=now)
@@ -71,9 +77,8 @@ def test_after_its_rest_one_attempt_alone_tries_a_peer_again() -> None:
     peers = PeersHarness(one=silent(), two=TAKEN)
     peers.deliver()
     again = NOW + REST
-    requests = CONSUMERS["AlertManager"].render(Event("", "e", {}), {}, peers.route.config, now=NOW, delivery_id="i")
-    assert len(peers.route.peers.awake(requests, again)) == 2
-    assert len(peers.route.peers.awake(requests, again)) == 1
+    assert len(peers.route.peers.awake(peers.requests, again)) == 2
+    assert len(peers.route.peers.awake(peers.requests, again)) == 1
 
 
 def test_a_peer_that_works_again_is_sent_to_again() -> None:
@@ -90,7 +95,7 @@ def test_a_peer_that_works_again_is_sent_to_again() -> None:
 
 def test_where_all_peers_fail_all_are_tried() -> None:
     peers = PeersHarness(one=silent(), two=silent())
-    for seconds in range(3):
+    for seconds in (0, 0.5, 2):
         assert peers.deliver(NOW + seconds) == Outcome(Verdict.RETRY, FailureReason.TIMEOUT, silent().detail)
     assert peers.sent == [["one", "two"]] * 3
 
@@ -130,15 +135,25 @@ def test_where_all_peers_name_a_time_none_is_asked_before_the_first_of_them() ->
     assert peers.deliver(NOW + 15) == waits
     peers.deliver(NOW + 20)
     assert peers.sent == [["one", "two"], ["two"]]
+    assert PeersHarness(one=busy(1), two=busy(0)).deliver().retry_after == 0
+
+
+def test_an_answer_to_an_earlier_request_does_not_cut_short_the_time_that_a_peer_named() -> None:
+    peers = PeersHarness(one=busy(300), two=TAKEN)
+    peers.deliver()
+    taken = Outcome(Verdict.DELIVERED)
+    peers.route.peers.record(peers.requests, [taken, taken], NOW)
+    for seconds in (299, 300):
+        peers.deliver(NOW + seconds)
+    assert peers.sent == [["one", "two"], ["two"], ["one", "two"]]
 
 
 def test_the_longest_time_that_a_peer_named_counts() -> None:
     peers = PeersHarness(one=busy(300), two=busy(300))
-    requests = CONSUMERS["AlertManager"].render(Event("", "e", {}), {}, peers.route.config, now=NOW, delivery_id="i")
     peers.deliver()
     shorter = Outcome(Verdict.WAIT, FailureReason.RATE_LIMITED, "429", retry_after=1.0)
-    peers.route.peers.record(requests, [shorter, shorter], NOW)
-    assert peers.route.peers.awake(requests, NOW + 299) == []
+    peers.route.peers.record(peers.requests, [shorter, shorter], NOW)
+    assert peers.route.peers.awake(peers.requests, NOW + 299) == []
 
 
 def test_a_time_more_than_a_day_ahead_was_named_by_a_clock_that_was_set_back() -> None:
@@ -152,10 +167,20 @@ def test_under_new_settings_a_peers_time_still_holds_and_nothing_else() -> None:
     peers = PeersHarness(one=busy(300), two=silent(), three=TAKEN)
     peers.deliver()
     peers.route = replace(peers.route, peers=peers.route.peers.held())
+    assert peers.route.peers.failing == (), "it may be no receiver of the webhook any more"
     for seconds in (1, 300):
         peers.deliver(NOW + seconds)
     assert peers.sent == [["one", "two", "three"], ["two", "three"], ["one", "two", "three"]]
     assert peers.route.peers.news()[0][0] == "http://two:9093"
+
+
+def test_a_peer_that_is_the_only_one_under_new_settings_is_not_asked_before_its_time_either() -> None:
+    peers = PeersHarness(one=busy(300), two=TAKEN)
+    peers.deliver()
+    peers.route = replace(route("one"), peers=peers.route.peers.held())
+    assert peers.deliver(NOW + 299).retry_after == 1
+    peers.deliver(NOW + 300)
+    assert peers.sent == [["one", "two"], ["one"]]
 
 
 def test_a_peer_that_fails_is_named_with_its_reason_once() -> None:
