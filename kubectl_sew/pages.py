@@ -1,4 +1,4 @@
-"""Addresses of the project, its pages and its image: whoever installed a program has no `docs/` beside it.
+"""Addresses of the project, its pages, its image and its chart: whoever installed a program has no `docs/` beside it.
 
 The one place for them. What must repeat them (setup.cfg, the manifests) is held to it by tests, and a release is
 refused where they are not those of the repository that releases (krew/check_release.py).
@@ -12,6 +12,8 @@ IMAGE = f"ghcr.io/{_OWNER}/sew-agent"
 """The agent's image, to which a release pushes its version as tag."""
 PACKAGE = f"git+{HOMEPAGE}@v{__version__}"
 """What pip installs this version from: no registry of Python packages has the project."""
+CHART = f"oci://ghcr.io/{_OWNER}/charts/kubectl-sew"
+"""The Helm chart, to which a release pushes its version."""
 
 
 def page(name: str, heading: str = "") -> str:

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 
 from krew import archive, check_release
 from kubectl_sew import __version__
-from kubectl_sew.pages import HOMEPAGE, IMAGE
+from kubectl_sew.pages import CHART, HOMEPAGE, IMAGE
 
 ROOT = Path(__file__).parents[2]
 
@@ -112,7 +112,7 @@ def test_a_release_runs_actions_by_commit_and_gives_no_job_more_than_it_needs() 
     assert [action for action in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action)] == []
     assert workflow["permissions"] == {}
     writers = {name for name, job in workflow["jobs"].items() if "write" in job["permissions"].values()}
-    assert writers == {"image", "release"}
+    assert writers == {"image", "chart", "release"}
     assert not any("checkout" in step.get("uses", "") for step in workflow["jobs"]["release"]["steps"])
 
 
@@ -121,6 +121,22 @@ def test_a_release_builds_the_image_from_a_base_by_its_digest() -> None:
     (run,) = [step["run"] for step in read(RELEASE)["jobs"]["image"]["steps"] if step.get("id") == "base"]
     assert "exit 1" in run
     assert re.search(r"^ARG BASE=\S+$", (ROOT / "agent/Dockerfile").read_text(), re.MULTILINE)
+
+
+def test_a_release_pushes_image_and_chart_where_the_project_says_that_they_are() -> None:
+    jobs = read(RELEASE)["jobs"]
+    assert "image" in needed(jobs, "chart")  # which the chart names
+    owner = HOMEPAGE.rsplit("/", 2)[1]
+    pushed = [*jobs["image"]["env"].values(), *jobs["chart"]["env"].values()]
+    image, charts = (address.replace("${{ github.repository_owner }}", owner) for address in pushed)
+    assert (image, f"oci://{charts}/{read('charts/kubectl-sew/Chart.yaml')['name']}") == (IMAGE, CHART)
+
+
+@pytest.mark.parametrize("page", ["docs/helm.md", "docs/upgrade.md", "charts/kubectl-sew/README.md"])
+def test_a_page_names_the_chart_where_it_is_pushed_in_this_version(page: str) -> None:
+    named = set(re.findall(r"oci://[^\s`]+/charts/[^\s`]+(?: --version [^\s`]+)?", (ROOT / page).read_text()))
+    assert named
+    assert named <= {CHART, f"{CHART} --version {__version__}", f"{CHART}:{__version__}"}
 
 
 @pytest.fixture

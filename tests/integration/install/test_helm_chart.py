@@ -1,6 +1,7 @@
 """The chart beside `kubectl sew install`: the same objects for the same options, as Helm renders it."""
 
 import re
+import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from kubectl_sew import __version__
 from kubectl_sew.cli.commands.install import install
 from kubectl_sew.cli.connection import connection_options
 from kubectl_sew.install import InstallPlan, UsableCredentials, render
@@ -176,6 +178,14 @@ def test_lint_has_nothing_to_say(helm: Helm) -> None:
     done = helm.tries("lint", "--strict", CHART)
     assert done.returncode == 0, done.stdout
     assert re.findall(r"\[(ERROR|WARNING)\].*", done.stdout + done.stderr) == []
+
+
+def test_a_release_packs_the_chart_under_the_name_that_it_pushes(helm: Helm, tmp_path: Path) -> None:
+    done = helm.tries("package", CHART, "--destination", tmp_path)
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(tmp_path / f"kubectl-sew-{__version__}.tgz") as packed:
+        names = {Path(name).relative_to("kubectl-sew") for name in packed.getnames()}
+    assert names == {path.relative_to(CHART) for path in CHART.rglob("*") if path.is_file()}
 
 
 WRONG: dict[str, tuple[str, ...]] = {
