@@ -100,9 +100,10 @@ mutation: $(READY) ## change one decision at a time, and list the changes that t
 dashboard: $(READY) ## write Grafana's dashboard, manifests/monitoring/dashboard.json
 	$(BIN)/python manifests/monitoring/make_dashboard.py
 
-chart: ## copy into the Helm chart what it shares with manifests/
+chart: $(READY) ## copy into the Helm chart what it shares with manifests/, and write its table of values
 	cp manifests/base/crd.yaml manifests/base/alertexceptions.yaml charts/kubectl-sew/files/
 	cp manifests/monitoring/prometheusrule.yaml manifests/monitoring/dashboard.json charts/kubectl-sew/files/
+	$(BIN)/python charts/values_table.py
 
 krew-archive: ## build what krew installs, for this platform, into dist/
 	rm -rf build

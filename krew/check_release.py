@@ -44,7 +44,7 @@ def _problems_of_the_image(dockerfile: str) -> Iterator[str]:
 
 def _problems_of_the_chart(chart: Path) -> Iterator[str]:
     expected = {
-        "Chart.yaml": {"version": __version__, "appVersion": __version__, "home": HOMEPAGE},
+        "Chart.yaml": {"version": __version__, "appVersion": f'"{__version__}"', "home": HOMEPAGE},
         "values.yaml": {"  repository": IMAGE},
     }
     for name, lines in expected.items():

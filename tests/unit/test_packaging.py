@@ -149,7 +149,7 @@ def releasable(tmp_path: Path) -> Path:
     (tmp_path / "CHANGELOG.md").write_text(f"# Changelog\n\n## {__version__}\n")
     chart = tmp_path / "charts/kubectl-sew"
     chart.mkdir(parents=True)
-    (chart / "Chart.yaml").write_text(f"version: {__version__}\nappVersion: {__version__}\nhome: {HOMEPAGE}\n")
+    (chart / "Chart.yaml").write_text(f'version: {__version__}\nappVersion: "{__version__}"\nhome: {HOMEPAGE}\n')
     (chart / "values.yaml").write_text(f"image:\n  repository: {IMAGE}\n")
     return tmp_path
 
@@ -180,19 +180,21 @@ def test_what_is_as_it_must_be_may_be_released(releasable: Path) -> None:
         (
             f"v{__version__}",
             HOMEPAGE,
-            {"charts/kubectl-sew/Chart.yaml": f"version: 0.0.1\nappVersion: {__version__}\nhome: {HOMEPAGE}\n"},
+            {"charts/kubectl-sew/Chart.yaml": f'version: 0.0.1\nappVersion: "{__version__}"\nhome: {HOMEPAGE}\n'},
             f"Chart.yaml has not the line `version: {__version__}`",
         ),
         (
             f"v{__version__}",
             HOMEPAGE,
-            {"charts/kubectl-sew/Chart.yaml": f"version: {__version__}\nappVersion: 0.0.1\nhome: {HOMEPAGE}\n"},
-            f"Chart.yaml has not the line `appVersion: {__version__}`",
+            {"charts/kubectl-sew/Chart.yaml": f'version: {__version__}\nappVersion: "0.0.1"\nhome: {HOMEPAGE}\n'},
+            f'Chart.yaml has not the line `appVersion: "{__version__}"`',
         ),
         (
             f"v{__version__}",
             HOMEPAGE,
-            {"charts/kubectl-sew/Chart.yaml": f"version: {__version__}\nappVersion: {__version__}\nhome: https://a\n"},
+            {
+                "charts/kubectl-sew/Chart.yaml": f'version: {__version__}\nappVersion: "{__version__}"\nhome: https://a\n'
+            },
             f"Chart.yaml has not the line `home: {HOMEPAGE}`",
         ),
         (

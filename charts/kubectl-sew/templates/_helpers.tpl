@@ -40,6 +40,17 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
+{{/* A digest says more than a tag, so it stands alone. */}}
+{{- define "kubectl-sew.image" -}}
+{{- with .Values.image }}
+{{- if .digest }}
+{{- printf "%s@%s" .repository .digest }}
+{{- else }}
+{{- printf "%s:%s" .repository (default $.Chart.AppVersion .tag) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "kubectl-sew.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create }}
 {{- default (include "kubectl-sew.fullname" .) .Values.serviceAccount.name }}

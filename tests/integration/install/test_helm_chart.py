@@ -14,12 +14,14 @@ from kubectl_sew.cli.commands.install import install
 from kubectl_sew.cli.connection import connection_options
 from kubectl_sew.install import InstallPlan, UsableCredentials, render
 from kubectl_sew.install.manifests import Document
+from kubectl_sew.pages import IMAGE
 from testbed.servers.helm import Helm
 from tests.kubernetes_schemas import VERSIONS, objections
 
 pytestmark = pytest.mark.server
 ROOT = Path(__file__).parents[3]
 CHART = ROOT / "charts" / "kubectl-sew"
+PAGE = ROOT / "docs" / "helm.md"
 RELEASE = "sew-agent"
 HELMS_OWN = ("helm.sh/chart", "app.kubernetes.io/instance", "app.kubernetes.io/managed-by")
 
@@ -108,13 +110,15 @@ ONLY_INSTALL = {
     "only": "crds.enabled, rbac.create and replicaCount=0 leave parts out",
 }
 ONLY_CHART = {
-    *("nameOverride", "fullnameOverride", "commonLabels", "image.pullPolicy", "imagePullSecrets"),
+    *("nameOverride", "fullnameOverride", "commonLabels", "image.digest", "image.pullPolicy", "imagePullSecrets"),
     *("persistence.storageClass", "persistence.size", "rbac.create", "rbac.aggregateRoles"),
     *("serviceAccount.create", "serviceAccount.name", "serviceAccount.annotations", "networkPolicy.enabled"),
     *(f"monitoring.{part}.{value}" for part in ("podMonitor", "prometheusRule") for value in ("enabled", "labels")),
-    *("monitoring.dashboard.enabled", "monitoring.dashboard.labels", "podAnnotations", "podLabels"),
+    *(f"monitoring.podMonitor.{value}" for value in ("interval", "scrapeTimeout", "relabelings")),
+    *(f"monitoring.dashboard.{value}" for value in ("enabled", "labels", "annotations")),
+    *("podAnnotations", "podLabels"),
     *("podSecurityContext", "securityContext", "resources", "nodeSelector", "tolerations", "affinity"),
-    *("priorityClassName", "extraEnv"),
+    *("priorityClassName", "extraEnv", "extraVolumes", "extraVolumeMounts"),
 }
 OF_ANY_SHAPE = {"resources", "podSecurityContext", "securityContext", "nodeSelector", "labels"}
 
@@ -159,8 +163,56 @@ def test_monitoring_is_what_the_kustomization_of_it_has(helm: Helm) -> None:
     assert dashboard["data"] == {"sew-agent.json": written.strip()}
 
 
+def test_monitoring_can_be_as_a_prometheus_and_a_grafana_want_it(helm: Helm) -> None:
+    endpoint = "monitoring.podMonitor"
+    relabeling = (f"{endpoint}.relabelings[0].targetLabel=cluster", f"{endpoint}.relabelings[0].replacement=prod")
+    wanted = (f"{endpoint}.interval=1m30s", f"{endpoint}.scrapeTimeout=20s", *relabeling)
+    folder = "monitoring.dashboard.annotations.grafana_folder=Security"
+    objects = by_identity(rendered(helm, *MONITORING, *wanted, folder))
+    assert objects["PodMonitor", "sew-system", "sew-agent"]["spec"]["podMetricsEndpoints"] == [
+        {
+            "port": "sew-metrics",
+            "interval": "1m30s",
+            "scrapeTimeout": "20s",
+            "relabelings": [{"targetLabel": "cluster", "replacement": "prod"}],
+        }
+    ]
+    dashboard = objects["ConfigMap", "sew-system", "sew-agent-dashboard"]
+    assert dashboard["metadata"]["annotations"] == {"grafana_folder": "Security"}
+
+
+def agents_pod(helm: Helm, *words: str) -> Any:
+    """Return the spec of the agent's pod, as these words of the command line make it."""
+    done = helm.tries("template", RELEASE, CHART, "--show-only", "templates/deployment.yaml", *words)
+    assert done.returncode == 0, done.stderr
+    return yaml.safe_load(done.stdout)["spec"]["template"]["spec"]
+
+
+def test_the_image_can_be_named_by_its_digest_which_stands_alone(helm: Helm) -> None:
+    digest = f"sha256:{'0123456789abcdef' * 4}"
+    (agent,) = agents_pod(helm, *sets((f"image.digest={digest}", "image.tag=1.0")))["containers"]
+    assert agent["image"] == f"{IMAGE}@{digest}"
+
+
+def test_a_file_for_the_agent_comes_from_a_volume_as_the_page_shows(helm: Helm, tmp_path: Path) -> None:
+    shown = re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    (values,) = [block for block in shown if "extraVolumes:" in block]
+    (tmp_path / "values.yaml").write_text(values)
+    pod = agents_pod(helm, "-f", str(tmp_path / "values.yaml"))
+    (agent,) = pod["containers"]
+    (file,) = [entry["value"] for entry in agent["env"] if entry["name"] == "OTEL_EXPORTER_OTLP_CERTIFICATE"]
+    (mount,) = [mount for mount in agent["volumeMounts"] if file.startswith(f"{mount['mountPath']}/")]
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == mount["name"]]
+    assert volume["configMap"]["name"]
+    assert {volume["name"] for volume in pod["volumes"]} == {"sew-state", mount["name"]}
+
+
 EVERYTHING = (
     *MONITORING,
+    "extraVolumes[0].name=any",
+    "extraVolumes[0].configMap.name=any",
+    "extraVolumeMounts[0].name=any",
+    "extraVolumeMounts[0].mountPath=/any",
     *SAME["elasticsearch"][1],
     *SAME["credentials_secret"][1],
     *SAME["event_map"][1],
@@ -209,6 +261,9 @@ WRONG: dict[str, tuple[str, ...]] = {
     ),
     "secretKeys": ("elasticsearch.existingSecret=es", "elasticsearch.secretKeys={apikey}"),
     "group": ("crds.group=calico.org",),
+    "digest": ("image.digest=0123",),
+    "interval": ("monitoring.podMonitor.interval=thirty",),
+    "mountPath": ("extraVolumeMounts[0].name=any",),
 }
 
 
