@@ -10,12 +10,22 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from testbed.receivers import Receiver
+from testbed.servers import helm as helms
 from testbed.servers.elasticsearch import V9, elasticsearch
+from testbed.servers.helm import Helm
 from testbed.servers.images import base_image
 from testbed.servers.indices import CALICO_MAPPINGS, CALICO_SETTINGS
 from testbed.servers.node import find, node
 from testbed.servers.required import required
 from tests.documented import examples, masked
+from tests.e2e.helm_release import (
+    AS_OPENSHIFT_CHOOSES,
+    OPENSHIFTS_USER,
+    RELEASE,
+    HelmRelease,
+    chart_on_the_host_network,
+    private_volume,
+)
 from tests.e2e.in_node import ALONE, INDEX, SECRETS, SIDECAR, NodeHarness, host_manifests, volume
 from tests.e2e.receivers import SwitchableReceiver
 from tests.waiting import eventually
@@ -142,3 +152,37 @@ def test_uninstall_restores_the_host_and_the_next_agent_goes_on_wherever_it_is(
     installed.install(SIDECAR)
     eventually(lambda: names(switch.receiver) == {"0", "1", "2"}, "the next one goes on", 60)
     installed.forget("moves")
+
+
+@pytest.fixture
+def release(installed: NodeHarness, tmp_path: Path) -> HelmRelease:
+    """Helm, and a cluster without agent and API."""
+    with required():
+        helm = Helm(helms.find(helms.V4), tmp_path)
+    installed.do("uninstall", "--apply", *SIDECAR.options, "--crd")
+    installed.node.kubernetes.apply(private_volume(installed.node))
+    return HelmRelease(helm, installed, chart_on_the_host_network(tmp_path))
+
+
+def test_helm_waits_until_the_agent_is_ready_and_another_user_goes_on_with_its_state(
+    installed: NodeHarness, release: HelmRelease, switch: SwitchableReceiver
+) -> None:
+    """The last one, since it leaves no agent. On OpenShift the agent runs as a user of the namespace's own."""
+    release.install()
+    assert release.is_ready()
+    assert release.user() == (65532, {65532})
+    installed.webhook("helm", switch.receiver.url)
+    installed.write("helm", [0])
+    eventually(lambda: names(switch.receiver) == {"0"}, "the event arrives", 60)
+    release.upgrade(AS_OPENSHIFT_CHOOSES)
+    assert release.is_ready()
+    assert release.user() == (OPENSHIFTS_USER, {0, OPENSHIFTS_USER})
+    installed.write("helm", [1])
+    eventually(lambda: names(switch.receiver) == {"0", "1"}, "the next one arrives", 60)
+    release.rollback()
+    assert release.is_ready()
+    assert release.user() == (65532, {65532})
+    release.uninstall()
+    assert installed.node.kubernetes.get("deployments", "-n", RELEASE.namespace)["items"] == []
+    assert release.claim() == "Bound"
+    installed.forget("helm")

@@ -276,10 +276,12 @@ def test_values_that_are_wrong_are_refused_with_the_name_of_the_value(helm: Helm
     assert "user:password" not in error
 
 
-def test_what_openshift_chooses_may_be_left_out(helm: Helm) -> None:
-    chosen = ("securityContext.runAsUser=null", "securityContext.runAsGroup=null", "podSecurityContext.fsGroup=null")
-    pod = next(obj for obj in rendered(helm, *chosen) if obj["kind"] == "Deployment")["spec"]["template"]["spec"]
-    assert "runAsUser" not in pod["containers"][0]["securityContext"]
+def test_what_openshift_chooses_is_left_out_as_the_page_shows(helm: Helm, tmp_path: Path) -> None:
+    section = (ROOT / "docs" / "install.md").read_text("utf-8").split("\n## OpenShift\n")[1]
+    (values,) = re.findall(r"```yaml\n(podSecurityContext:.*?)```", section, re.DOTALL)
+    (tmp_path / "values.yaml").write_text(values)
+    pod = agents_pod(helm, "-f", str(tmp_path / "values.yaml"))
+    assert not {"runAsUser", "runAsGroup"} & pod["containers"][0]["securityContext"].keys()
     assert pod["containers"][0]["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"] == {"fsGroupChangePolicy": "OnRootMismatch"}
 

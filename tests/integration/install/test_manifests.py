@@ -65,9 +65,27 @@ def test_as_a_sidecar_install_adds_what_the_component_adds(person: Person, tmp_p
     assert set(built) == set(by_identity(render(plan)))
 
 
+def shown_kustomization(section: str) -> str:
+    """Return the one that docs/install.md shows there."""
+    text = (OVERLAYS.parents[1] / "docs" / "install.md").read_text().split(f"\n## {section}\n")[1].split("\n## ")[0]
+    (example,) = re.findall(r"```yaml\n(resources:.*?)```", text, re.DOTALL)
+    return str(example)
+
+
+def test_the_kustomization_for_openshift_leaves_out_what_that_chooses(person: Person, tmp_path: Path) -> None:
+    (tmp_path / "agent.yaml").write_text(person.runs("sew", "install"))
+    (tmp_path / "kustomization.yaml").write_text(shown_kustomization("OpenShift"))
+    built = yaml.safe_load_all(person.runs("kustomize", str(tmp_path)))
+    (pod,) = [obj["spec"]["template"]["spec"] for obj in built if obj["kind"] == "Deployment"]
+    (printed,) = [obj["spec"]["template"]["spec"] for obj in render(InstallPlan()) if obj["kind"] == "Deployment"]
+    del printed["securityContext"]["fsGroup"]
+    for name in ("runAsUser", "runAsGroup"):
+        del printed["containers"][0]["securityContext"][name]
+    assert pod == printed
+
+
 def test_the_kustomization_of_the_documentation_sets_what_it_says(person: Person, tmp_path: Path) -> None:
-    document = (OVERLAYS.parents[1] / "docs" / "install.md").read_text()
-    (example,) = re.findall(r"```yaml\n(.*?)```", document, re.DOTALL)
+    example = shown_kustomization("By kustomize")
     (tmp_path / "manifests").symlink_to(OVERLAYS.parent)
     local = re.sub(r"- github\.com/\S*(manifests/\S+)\?ref=\S+", r"- \1", example)
     (tmp_path / "kustomization.yaml").write_text(local)
