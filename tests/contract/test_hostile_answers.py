@@ -15,7 +15,6 @@ from kubectl_sew.event import Event
 from kubectl_sew.event_maps.readable import EVENT_MAPS
 from sew_agent.__main__ import cli
 from sew_agent.delivery.delivery_log import logged, sent
-from sew_agent.delivery.retry import Decision
 from sew_agent.store.records import (
     Delivery,
     DeliveryResult,
@@ -69,9 +68,7 @@ def attempts(name: str, deliveries: list[Delivery]) -> list[LoggedAttempt]:
         requests = consumer.render(delivery.event, {}, config, now=NOW, delivery_id=delivery.delivery_id)
         outcome = classify_response(consumer, response, NOW, config)
         result = DeliveryResult(delivery, DeliveryState.DEAD, NOW + number, 1, detail=outcome.detail)
-        entries.append(
-            logged(delivery, NOW, outcome, Decision(result, ReceiverState("hook")), sent(requests), EVENT_MAPS)
-        )
+        entries.append(logged(result, ReceiverState("hook"), NOW, outcome, sent(requests), EVENT_MAPS))
     return entries
 
 
