@@ -33,6 +33,8 @@ _MOST_AT_ONCE = 1_000
 _REGROWN = 0.1
 """Searches that a request may have more after each run that was answered."""
 _BAD_REQUEST = 400
+_FAILED = 500
+"""Status of a server that has failed, at all or at one of the queries."""
 _TOO_MANY = ("too_many_nested_clauses", "too_many_clauses")
 """Kinds of an error by which a search was too large. OpenSearch answers so with the status 500."""
 
@@ -76,6 +78,8 @@ class _Task:
     suspected: list[NamedSelector] = field(default_factory=list)
     """Selectors that the group was refused with: it is asked without them, to see whether they are the reason."""
     why: str = ""
+    failed: "_Task | None" = None
+    """The task at which the server failed: it is asked without any query, to see whether those are the reason."""
 
 
 @dataclass(slots=True)
@@ -191,6 +195,8 @@ class MultiSearch:
             check_search(answer)
         except ElasticsearchError as error:
             return self._refused(run, task, error)
+        if task.failed:
+            return self._smaller(run, task.failed, task.why)
         hits = [_read(hit, task, self._time_field) for hit in answer["hits"]["hits"]]
         run.pages.setdefault(task.job, []).append((hits, len(hits) >= jobs[task.job].size))
         run.points[task.job] = answer.get("pit_id", "")
@@ -201,16 +207,23 @@ class MultiSearch:
         return []
 
     def _refused(self, run: _SearchRun, task: _Task, error: ElasticsearchError) -> list[_Task]:
-        if error.status != _BAD_REQUEST and error.kind not in _TOO_MANY:
-            run.failures[task.job] = error
-            return []
         if error.kind in _TOO_MANY:
             self._most_leaves = max(LEAST_LEAVES, self._most_leaves // 2)
+            return self._smaller(run, task, str(error))
+        if error.status == _BAD_REQUEST:
+            return self._smaller(run, task, str(error))
+        if error.status == _FAILED and task.group and task.job not in run.failures:
+            return [_Task(task.job, [], why=str(error), failed=task)]
+        run.failures[task.job] = error
+        return []
+
+    def _smaller(self, run: _SearchRun, task: _Task, why: str) -> list[_Task]:
+        """Return the tasks that find out which query or selector is the reason, or note that it is the only query."""
         if len(task.group) > 1:
             return [_Task(task.job, half, task.selectors) for half in halves(task.group)]
         if task.selectors:
-            return [_Task(task.job, task.group, suspected=task.selectors, why=str(error))]
-        run.suspects.setdefault(task.job, {})[task.group[0].webhook] = str(error)
+            return [_Task(task.job, task.group, suspected=task.selectors, why=why)]
+        run.suspects.setdefault(task.job, {})[task.group[0].webhook] = why
         return []
 
     def _confirm_refused(self, index: Index, jobs: Sequence[SearchJob], run: _SearchRun) -> dict[str, str]:

@@ -88,3 +88,42 @@ def test_a_search_that_is_too_large_is_asked_in_halves_whatever_the_status_of_it
     (result,), refused = MultiSearch("time").run(index, jobs)  # type: ignore[arg-type]
     assert (result.failure, refused) == (None, {})
     assert index.asked == [4, 2, 2, 1, 1, 1, 1]
+
+
+class FailingIndex(CountingIndex):
+    """An index that fails at searches with a word in them."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__()
+        self._word = word
+
+    def search_many(self, searches: Sequence[object]) -> list[dict[str, Any]]:
+        self.asked.append(len(searches))
+        error = {"error": {"type": "unsupported_operation_exception", "reason": "TODO"}, "status": 500}
+        return [error if self._word in repr(one) else {"hits": {"hits": []}} for one in searches]
+
+
+FATAL = NamedQuery("fatal", None, {"term": {"type": "fatal"}}, {}, 1, 20)
+TODO = "a search failed: unsupported_operation_exception: TODO"
+
+
+def test_a_query_at_which_the_server_fails_stops_no_other() -> None:
+    index = FailingIndex("'type': 'fatal'")
+    jobs = [SearchJob({}, [], [QUERY, FATAL, QUERY], {"size": 10})]
+    (result,), refused = MultiSearch("time").run(index, jobs)  # type: ignore[arg-type]
+    assert (result.failure, refused) == (None, {"fatal": TODO})
+
+
+def test_an_exception_at_whose_selector_the_server_fails_stops_no_webhook() -> None:
+    selector = NamedSelector("broken", {"term": {"type": "fatal"}}, 1, 40)
+    multi_search, index = MultiSearch("time"), FailingIndex("'type': 'fatal'")
+    (result,), refused = multi_search.run(index, [SearchJob({}, [], [QUERY], {"size": 10}, [selector])])  # type: ignore[arg-type]
+    assert (result.failure, refused) == (None, {})
+    assert multi_search.broken_exceptions([selector]) == {"broken": TODO}
+
+
+def test_a_server_that_fails_at_everything_is_asked_twice() -> None:
+    index = FailingIndex("size")
+    (result,), refused = MultiSearch("time").run(index, [SearchJob({}, [], [QUERY] * 8, {"size": 10})])  # type: ignore[arg-type]
+    assert (str(result.failure), refused) == (TODO, {})
+    assert index.asked == [1, 1]
