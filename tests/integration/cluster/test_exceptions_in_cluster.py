@@ -34,7 +34,8 @@ def test_an_exception_of_either_group_suppresses_from_its_creation_to_its_deleti
     own.server.apply(exceptions_definition(group_version))
     own.server.kubectl("wait", "--for=condition=Established", f"crd/alertexceptions.{group}")
     own.apply(exception("scan", "host = quiet", group_version), exception("torn", "hots = quiet", group_version))
-    eventually(lambda: agent.says("exception_accepted"), "the exception is known", SOON)
+    said = ("exception_accepted", "exception_refused")
+    eventually(lambda: all(map(agent.says, said)), "both exceptions are known", SOON)
     (refused,) = agent.says("exception_refused")
     assert refused["exception"] == "torn"
     eventually(
