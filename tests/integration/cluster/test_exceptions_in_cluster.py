@@ -10,7 +10,7 @@ from tests.integration.cluster.in_cluster import V1, V3, ClusterHarness, accepte
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.server
-SOON = 25.0
+SOON = 60.0
 """Seconds within which a kind that was not served is found, and its objects are listed."""
 
 
