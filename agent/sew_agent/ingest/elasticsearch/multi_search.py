@@ -207,12 +207,14 @@ class MultiSearch:
         return []
 
     def _refused(self, run: _SearchRun, task: _Task, error: ElasticsearchError) -> list[_Task]:
+        if not task.group:  # no query is the reason
+            run.failures[task.job] = error
+            return []
         if error.kind in _TOO_MANY:
             self._most_leaves = max(LEAST_LEAVES, self._most_leaves // 2)
+        if error.status == _BAD_REQUEST or error.kind in _TOO_MANY:
             return self._smaller(run, task, str(error))
-        if error.status == _BAD_REQUEST:
-            return self._smaller(run, task, str(error))
-        if error.status == _FAILED and task.group and task.job not in run.failures:
+        if error.status == _FAILED and task.job not in run.failures:
             return [_Task(task.job, [], why=str(error), failed=task)]
         run.failures[task.job] = error
         return []

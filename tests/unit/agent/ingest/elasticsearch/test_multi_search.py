@@ -127,3 +127,16 @@ def test_a_server_that_fails_at_everything_is_asked_twice() -> None:
     (result,), refused = MultiSearch("time").run(index, [SearchJob({}, [], [QUERY] * 8, {"size": 10})])  # type: ignore[arg-type]
     assert (str(result.failure), refused) == (TODO, {})
     assert index.asked == [1, 1]
+
+
+class RefusingIndex(CountingIndex):
+    """An index that fails at a search with a query, and refuses the same one without: one that closes just then."""
+
+    def search_many(self, searches: Sequence[object]) -> list[dict[str, Any]]:
+        kinds = ["_name" in repr(one) for one in searches]
+        return [{"error": {"type": "x", "reason": "y"}, "status": 500 if named else 400} for named in kinds]
+
+
+def test_a_server_that_refuses_a_search_without_any_query_has_failed_itself() -> None:
+    (result,), refused = MultiSearch("time").run(RefusingIndex(), [SearchJob({}, [], [QUERY] * 2, {"size": 10})])  # type: ignore[arg-type]
+    assert (str(result.failure), refused) == ("a search failed: x: y", {})
