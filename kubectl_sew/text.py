@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 
 MARK = "…"
 """Stands where something was left out."""
+SURROGATES = re.compile("[\ud800-\udfff]")
+"""Halves of characters, as Python has bytes that are not UTF-8: no UTF-8 can hold one."""
 
 # C0 and C1 controls, what reorders or hides text (bidirectional marks, zero width), and lone surrogates.
 _UNFIT = re.compile(

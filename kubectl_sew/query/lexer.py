@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from kubectl_sew.query.ast import is_identifier, quote
 from kubectl_sew.query.errors import QueryError, QueryProblem, Span, quoted
 from kubectl_sew.query.strings import unquote
+from kubectl_sew.text import SURROGATES
 
 MAX_BYTES = 16 * 1024
 MAX_NESTING = 32
@@ -47,7 +48,6 @@ _MEANT = {
 }
 _CURLY = "\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
 _HEXADECIMAL = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def tokenize(text: str) -> Tokenized:
 
 
 def _check_characters(text: str) -> None:
-    surrogate = _SURROGATE.search(text)
+    surrogate = SURROGATES.search(text)
     if surrogate:
         message = "this is half of a surrogate pair, which is not a character by itself"
         raise QueryError(text, [QueryProblem(message, Span(*surrogate.span()), "write the text in UTF-8")])

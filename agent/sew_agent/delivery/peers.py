@@ -19,7 +19,6 @@ class _Failing:
     peer: str
     why: str
     until: float
-    rest: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +50,11 @@ class Peers:
         Only one of several attempts tries a peer again after its rest: the others would hang with it.
         """
         with self._lock:
-            resting = [request for request in requests if self._rests(request, now)]
             free = [request for request in requests if not self._held(request, now)]
-            awake = [request for request in free if request not in resting] or free
+            awake = [request for request in free if not self._rests(request, now)] or free
             for request in awake:
                 if failing := self._failing.get(request.url):
-                    failing.until = now + failing.rest
+                    failing.until = now + REST
             return awake
 
     def next_free(self, requests: Sequence[Request], now: float) -> tuple[float, str]:
@@ -97,7 +95,7 @@ class Peers:
     def _rests(self, request: Request, now: float) -> bool:
         """Return whether a peer rests. An end further ahead than one rest comes from a clock that was set back."""
         failing = self._failing.get(request.url)
-        return failing is not None and now < failing.until <= now + failing.rest
+        return failing is not None and remaining(failing.until, REST, now) > 0
 
     def _held(self, request: Request, now: float) -> float:
         """Return the seconds until a peer may be asked by its own word; 0.0 for now."""
@@ -106,10 +104,9 @@ class Peers:
 
     def _fails(self, request: Request, outcome: Outcome, now: float) -> None:
         peer, why = named(request), outcome.detail.removeprefix(f"{named(request)}: ")
-        rest = max(REST, outcome.retry_after or 0.0)
         if request.url not in self._failing:
             self._news.append((peer, why))
-        self._failing[request.url] = _Failing(peer, why, now + rest, rest)
+        self._failing[request.url] = _Failing(peer, why, now + REST)
         if wait := max(outcome.retry_after or 0.0, self._held(request, now)):
             self._waits[request.url] = _RetryAfter(now + wait, f"{peer}: {why}")
 

@@ -1,6 +1,5 @@
 """`kubectl sew create`."""
 
-import re
 from collections.abc import Iterator
 from typing import Never
 
@@ -27,8 +26,8 @@ from kubectl_sew.kubectl import Kubectl, KubectlError
 from kubectl_sew.recipes.recipe import load_recipe, recipe_names
 from kubectl_sew.resource import API_VERSIONS, SECRETS_NAMESPACE, ConfigVar, State, Webhook, to_object
 from kubectl_sew.resource.serving import shown
+from kubectl_sew.text import SURROGATES
 
-_HALF = re.compile("[\ud800-\udfff]")
 STATES = [known.value for known in State]
 
 
@@ -120,7 +119,7 @@ def _check_encoding(*, name: str | None, **flags: str | tuple[str, ...] | None) 
     """Refuse bytes that are not UTF-8, which Python has as halves of characters: no manifest can hold them."""
     given = {"the name": name, **{f"--{flag}": texts for flag, texts in flags.items()}}
     for flag, texts in given.items():
-        if _HALF.search("".join(texts or ())):
+        if SURROGATES.search("".join(texts or ())):
             raise click.UsageError(f"{flag} holds bytes that are not UTF-8: write it in UTF-8")
 
 

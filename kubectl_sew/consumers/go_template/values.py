@@ -3,14 +3,12 @@
 Lists and objects stay as they are; what is taken out of them goes through `go_value`.
 """
 
-import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final
 
 from kubectl_sew.consumers.base import RenderError
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
+from kubectl_sew.text import SURROGATES
 
 
 class Missing(Enum):
@@ -64,7 +62,7 @@ def go_value(raw: Any) -> Any:
 
 def valid_text(text: str) -> str:
     """Return a text with U+FFFD in place of what UTF-8 cannot hold."""
-    return text if text.isascii() else _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
+    return text if text.isascii() else SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def is_true(value: Any) -> bool:
