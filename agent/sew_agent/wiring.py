@@ -342,8 +342,8 @@ def _tried(send: Send) -> Attempt:
     """Return what makes one attempt outside the queues: its result is reported, and nothing is tried again."""
 
     def tried(accepted: Accepted, event: Event) -> Outcome:
-        name, now = accepted.webhook.name, time.time()
-        delivery = Delivery(0, name, delivery_id(name, event), event, now)
-        return attempt(route_of(accepted), delivery, send, now=now)
+        name = accepted.webhook.name
+        delivery = Delivery(0, name, delivery_id(name, event), event, time.time())
+        return attempt(route_of(accepted), delivery, send, clock=time.time)
 
     return tried

@@ -1,15 +1,17 @@
 """Run random histories of receivers and answers through the real dispatcher, with a clock that only they move.
 
 Each holds: nothing is lost or sent twice; what can be delivered is delivered within a bounded number of requests after
-the fault has ended; nothing starts before the end of a Retry-After; a receiver that fails meets one probe at a time.
+the fault has ended; nothing starts before the end of a Retry-After, of each peer; a receiver that fails meets one probe
+at a time.
 """
 
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from kubectl_sew.consumers.base import Config, Outcome, Request, Response, Verdict
+from kubectl_sew.consumers.base import Config, Outcome, RenderError, Request, Response, Verdict
+from kubectl_sew.event import Event
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.dispatcher import Dispatcher
 from sew_agent.delivery.queue import Assignment
@@ -22,9 +24,45 @@ STEPS = 5_000
 """Steps after which a history must be over."""
 LONGEST = 300.0
 WORKERS = (1, 4, 16)
-LATENCIES = (0.01, 0.3, 4.0)
+LATENCIES = (0.0, 0.01, 0.3, 4.0)
 TROUBLES = ("500", "401", "400", "503 with Retry-After", "429 with Retry-After")
+UNRENDERABLE = "no request is made"
 WAITS = (1, 20, 300)
+NAMES = "abcd"
+LIMIT = 3
+"""Requests in `LIMITED_FOR` seconds that a limited receiver takes; it answers one more with 429 and a Retry-After."""
+LIMITED_FOR = 2.0
+
+
+@dataclass(slots=True)
+class Peer:
+    """One of the places to which a webhook's requests go, side by side; most webhooks have one."""
+
+    latency: float
+    trouble: str
+    """Answer to all events for a while."""
+    down: tuple[float, float]
+    """Start and end of the failure."""
+    wait: int
+    """Seconds of its Retry-After."""
+    limited: bool
+    taken: list[float] = field(default_factory=list)
+    """Times of the last requests that a limited one took."""
+    held_until: float = 0.0
+
+    def answer(self, bad: str, now: float) -> Response:
+        """Answer a message; `bad` is what it answers to one that it does not take, "" where it is good."""
+        status = self.trouble if self.down[0] <= now < self.down[1] else bad or self._taking(now)
+        headers = {"retry-after": str(self.wait)} if "Retry-After" in status else {}
+        return Response(int(status[:3]), headers, b"")
+
+    def _taking(self, now: float) -> str:
+        """Take one more request, unless it is limited and has just taken many."""
+        self.taken = [moment for moment in self.taken if moment > now - LIMITED_FOR]
+        if self.limited and len(self.taken) >= LIMIT:
+            return "429 with Retry-After"
+        self.taken.append(now)
+        return "204"
 
 
 @dataclass(slots=True)
@@ -32,25 +70,20 @@ class SimulatedReceiver:
     """A webhook's receiver: what it does, and what was seen of it."""
 
     name: str
-    latency: float
-    bad: str
-    """Answer to bad events; "" where there are none."""
+    peers: Sequence[Peer]
+    bad: Sequence[str]
+    """Answers to bad events, of which each has one; empty where there are none."""
     share: float
     """Share of bad events."""
-    trouble: str
-    """Answer to all events for a while."""
-    down: tuple[float, float]
-    """Start and end of the failure. Its end also changes the webhook's settings, where `reconfigured`."""
     reconfigured: bool
-    wait: int
+    """True where the end of the first peer's failure also changes the webhook's settings."""
     digest: bool = False
     """True where its webhook has digests."""
-    deliveries: dict[str, bool] = field(default_factory=dict)
-    """True for each delivery of a bad event."""
+    deliveries: dict[str, str] = field(default_factory=dict)
+    """Answer to each delivery of a bad event; "" for a good one."""
     accepted: Counter[str] = field(default_factory=Counter)
     settings: int = 0
     endpoint: int = 0
-    held_until: float = 0.0
     in_flight: int = 0
     failed: bool = False
     """True where the last result was a failure of an event that had not failed before."""
@@ -61,31 +94,31 @@ class SimulatedReceiver:
     requests: int = 0
     """Requests since the failure ended, while good events waited."""
 
-    def answer(self, names: Sequence[str], now: float) -> Response:
-        """Answer a message with these events: one that is bad spoils all of it."""
-        status = self._status(names, now)
-        if status == "204":
+    def answer(self, names: Sequence[str], asked: Sequence[Peer], now: float) -> list[Response]:
+        """Answer a message with these events: one that is bad spoils all of it. One peer that takes it is enough."""
+        bad = next((answer for name in names if (answer := self.deliveries[name])), "")
+        answers = [peer.answer("400" if bad == UNRENDERABLE else bad, now) for peer in asked]
+        if any(answer.status == 204 for answer in answers):
             self.accepted.update(names)
             self.waiting.difference_update(names)
-            return Response(204, {}, b"")
-        headers = {"retry-after": str(self.wait)} if "Retry-After" in status else {}
-        return Response(int(status[:3]), headers, b"")
-
-    def _status(self, names: Sequence[str], now: float) -> str:
-        if self.down[0] <= now < self.down[1]:
-            return self.trouble
-        return self.bad if any(map(self.deliveries.__getitem__, names)) else "204"
+        return answers
 
 
 class PlainConsumer:
-    """A cheap consumer whose receiver's answers mean what they usually do."""
+    """A cheap consumer whose receivers' answers mean what they usually do. One request goes to each peer."""
 
     name, variables = "Plain", ()
 
-    def render(self, *_: object, delivery_id: str, **__: object) -> tuple[Request, ...]:
-        return (Request("POST", "", (("webhook-id", delivery_id),), b""),)
+    def render(self, event: Event, _: object, config: Config, *, now: float, delivery_id: str) -> tuple[Request, ...]:
+        if event.document:
+            raise RenderError("it has no severity")
+        return self.render_digest(event, _, config, now=now, delivery_id=delivery_id)
 
-    render_digest = render
+    def render_digest(
+        self, _: object, __: object, config: Config, *, now: float, delivery_id: str
+    ) -> tuple[Request, ...]:
+        headers = (("webhook-id", delivery_id),)
+        return tuple(Request("POST", url, headers, b"") for url in config["urls"].split())
 
     def classify(self, response: Response, _: Config) -> Outcome:
         if response.status == 204:
@@ -102,7 +135,8 @@ class Flight:
 
     ends: float
     assignment: Assignment
-    answer: Response
+    asked: Sequence[Peer]
+    answers: Sequence[Response]
     done: Callable[[Sequence[Response]], None]
 
 
@@ -119,10 +153,10 @@ class History:
         self.digests = random.Random(f"digests {seed}")
         self.now = START
         self.store = MemoryStore()
-        self.receivers = {name: self._receiver(name) for name in "ab"[: self.chance.randint(1, 2)]}
+        self.receivers = {name: self._receiver(name) for name in NAMES[: self.chance.randint(1, len(NAMES))]}
         self.workers = self.chance.choice(WORKERS)
         self.flying: list[Flight] = []
-        self.begun: list[Callable[[Sequence[Response]], None]] = []
+        self.begun: list[tuple[Sequence[Request], Callable[[Sequence[Response]], None]]] = []
         self.lost: set[str] = set()
         """Deliveries that were sent, and whose results were lost with a kill."""
         self.changes = self._changes()
@@ -140,18 +174,26 @@ class History:
 
     def _receiver(self, name: str) -> SimulatedReceiver:
         chance = self.chance
-        begins = chance.choice((0.0, 0.0, 5.0, 30.0))
-        lasts = chance.choice((0.0, 0.0, 3.0, 40.0, 400.0))
+        bad = (*TROUBLES, UNRENDERABLE)
         return SimulatedReceiver(
             name,
-            latency=chance.choice(LATENCIES),
-            bad=chance.choice(("", *TROUBLES)),
+            [self._peer() for _ in range(chance.choice((1, 1, 2, 3)))],
+            bad=chance.choice(((), bad, *((answer,) for answer in bad))),
             share=chance.choice((0.1, 0.4)),
+            reconfigured=chance.random() < 0.5,
+            digest=self.digests.random() < 0.3,
+        )
+
+    def _peer(self) -> Peer:
+        chance = self.chance
+        begins = chance.choice((0.0, 0.0, 5.0, 30.0))
+        lasts = chance.choice((0.0, 0.0, 3.0, 40.0, 400.0))
+        return Peer(
+            latency=chance.choice(LATENCIES),
             trouble=chance.choice(TROUBLES),
             down=(START + begins, START + begins + lasts),
-            reconfigured=chance.random() < 0.5,
             wait=chance.choice(WAITS),
-            digest=self.digests.random() < 0.3,
+            limited=chance.random() < 0.2,
         )
 
     def _changes(self) -> list[tuple[float, str, str]]:
@@ -160,7 +202,9 @@ class History:
         for name, receiver in self.receivers.items():
             moments = self.chance.choices((0.0, 0.0, 1.0, 10.0, 40.0), k=self.chance.randint(1, 4))
             changes += [(START + moment, "events", name) for moment in moments]
-            changes.append((receiver.down[1], "reconfigured" if receiver.reconfigured else "up", name))
+            changes += [(peer.down[1], "up", name) for peer in receiver.peers]
+            if receiver.reconfigured:
+                changes.append((receiver.peers[0].down[1], "settings", name))
             if self.chance.random() < 0.3:
                 changes.append((START + self.chance.uniform(0, 60), self.chance.choice(("settings", "moved")), name))
         if self.chance.random() < 0.2:
@@ -169,12 +213,13 @@ class History:
 
     def _restart(self) -> None:
         policy = Policy(2.0, LONGEST, 1e9, self.chance.random)
+        self.routes: dict[str, Route] = {}
         queues = Queues(self.store, {"Plain": 100.0}, self.workers, policy)  # type: ignore[arg-type]
         self.dispatcher = Dispatcher(self.store, queues, self, self, self._clock, self._clock)  # type: ignore[arg-type]
 
     def begin(self, requests: Sequence[Request], done: Callable[[Sequence[Response]], None]) -> None:
         """Keep what the dispatcher begins, as its transport."""
-        self.begun.append(done)
+        self.begun.append((requests, done))
 
     def attempted(self, *_: object) -> None:
         """Do nothing: what the dispatcher reports is seen in the store."""
@@ -182,38 +227,40 @@ class History:
     store_failed = wake = attempted
 
     def _serve(self) -> None:
-        self.dispatcher.serve(
-            {
-                name: Route(
-                    name,
-                    PLAIN,
-                    {"digest": "5s"} if receiver.digest else {},
-                    {},
-                    str(receiver.settings),
-                    str(receiver.endpoint),
-                )
-                for name, receiver in self.receivers.items()
-            }
-        )
+        self.routes = {name: self._route(receiver) for name, receiver in self.receivers.items()}
+        self.dispatcher.serve(self.routes)
+
+    def _route(self, receiver: SimulatedReceiver) -> Route:
+        urls = " ".join(f"http://{receiver.endpoint}.example/{number}" for number in range(len(receiver.peers)))
+        config = {"urls": urls} | ({"digest": "5s"} if receiver.digest else {})
+        route = Route(receiver.name, PLAIN, config, {}, str(receiver.settings), str(receiver.endpoint))
+        before = self.routes.get(receiver.name)
+        if before is None:
+            return route
+        same = before.settings_digest == route.settings_digest
+        return replace(route, peers=before.peers if same else before.peers.held())
 
     def _begin_all(self) -> None:
         while isinstance(assignment := self.dispatcher.next_assignment(), Assignment):
             receiver = self.receivers[assignment.route.webhook]
-            names = [one.delivery_id for one in assignment.deliveries]
-            self._check_start(receiver)
+            self.dispatcher.begin(assignment)
+            if not self.begun:  # it has ended at once, without a request
+                self.dispatcher.settle()
+                continue
+            requests, done = self.begun.pop()
+            asked = [receiver.peers[int(request.url.rpartition("/")[2])] for request in requests]
+            self._check_start(receiver, asked)
             receiver.in_flight += 1
             receiver.requests += 1 if receiver.waiting else 0
-            answer = receiver.answer(names, self.now)
-            self.dispatcher.begin(assignment)
-            ends = self.now + receiver.latency * self.chance.uniform(0.1, 2.0)
-            self.flying.append(Flight(ends, assignment, answer, self.begun.pop()))
+            answers = receiver.answer([one.delivery_id for one in assignment.deliveries], asked, self.now)
+            ends = self.now + max(peer.latency for peer in asked) * self.chance.uniform(0.1, 2.0)
+            self.flying.append(Flight(ends, assignment, asked, answers, done))
         self.pause = assignment
 
-    def _check_start(self, receiver: SimulatedReceiver) -> None:
-        if self.now < receiver.held_until - 1e-6:
-            raise BrokenError(
-                f"{receiver.name}: a request {receiver.held_until - self.now:.3f} s before Retry-After's end"
-            )
+    def _check_start(self, receiver: SimulatedReceiver, asked: Sequence[Peer]) -> None:
+        early = max(peer.held_until for peer in asked) - self.now
+        if early > 1e-6:
+            raise BrokenError(f"{receiver.name}: a request {early:.3f} s before Retry-After's end")
         if receiver.failed and receiver.in_flight:
             raise BrokenError(f"{receiver.name}: {receiver.in_flight + 1} requests at once while it fails")
 
@@ -240,21 +287,23 @@ class History:
         return max(min((moment for moment in moments if moment > self.now), default=self.now + 1.0), self.now + 0.001)
 
     def _end(self, flight: Flight) -> None:
-        assignment, answer = flight.assignment, flight.answer
+        assignment = flight.assignment
         receiver = self.receivers[assignment.route.webhook]
         receiver.in_flight -= 1
-        flight.done([answer])
+        flight.done(flight.answers)
         self.dispatcher.settle()
-        if answer.status == 204:
+        statuses = {answer.status for answer in flight.answers}
+        if 204 in statuses:
             receiver.failed, receiver.succeeded_at = False, self.now
         elif (
-            answer.status in (500, 401, 503, 429)
+            (statuses & {500, 503, 429} or statuses == {401})
             and not assignment.delivery.attempts
             and receiver.succeeded_at <= assignment.started
         ):
             receiver.failed = assignment.route.settings_digest == str(receiver.settings)
-        if "retry-after" in answer.headers and assignment.route.endpoint_digest == str(receiver.endpoint):
-            receiver.held_until = max(receiver.held_until, self.now + float(answer.headers["retry-after"]))
+        for peer, answer in zip(flight.asked, flight.answers, strict=True):
+            if "retry-after" in answer.headers and assignment.route.endpoint_digest == str(receiver.endpoint):
+                peer.held_until = max(peer.held_until, self.now + float(answer.headers["retry-after"]))
 
     def _change(self, what: str, name: str) -> None:
         if what == "kill":
@@ -270,13 +319,14 @@ class History:
             receiver.failed = False
         if what == "moved":
             receiver.endpoint += 1
-            receiver.held_until = 0.0
+            self._let_go_of_waits(receiver)
         self._serve()
 
     def _enqueue(self, receiver: SimulatedReceiver) -> None:
         for _ in range(self.chance.randint(1, 4)):
-            seq = self.store.enqueue(receiver.name, self.now)
-            bad = receiver.deliveries[str(seq)] = bool(receiver.bad) and self.chance.random() < receiver.share
+            bad = self.chance.choice(receiver.bad) if receiver.bad and self.chance.random() < receiver.share else ""
+            seq = self.store.enqueue(receiver.name, self.now, {"bad": bad} if bad == UNRENDERABLE else {})
+            receiver.deliveries[str(seq)] = bad
             if not bad:
                 receiver.waiting.add(str(seq))
         self.dispatcher.notify({receiver.name})
@@ -284,12 +334,14 @@ class History:
     def _kill(self) -> None:
         """Kill the dispatcher. The next one has what is in the store; what was in flight is sent again."""
         for flight in self.flying:
-            if flight.answer.status == 204:
+            if any(answer.status == 204 for answer in flight.answers):
                 self.lost.update(str(one.seq) for one in flight.assignment.deliveries)
             self.receivers[flight.assignment.route.webhook].in_flight = 0
         self.flying.clear()
         for receiver in self.receivers.values():
             receiver.failed = False
+            if len(receiver.peers) > 1:  # what one of several peers asked for is known in memory alone
+                self._let_go_of_waits(receiver)
         self._restart()
         self._serve()
 
@@ -298,6 +350,10 @@ class History:
         return all(
             self.receivers[delivery.webhook].deliveries[str(delivery.seq)] for delivery in self.store.pending.values()
         )
+
+    def _let_go_of_waits(self, receiver: SimulatedReceiver) -> None:
+        for peer in receiver.peers:
+            peer.held_until = 0.0
 
     def _check(self) -> None:
         for receiver in self.receivers.values():
@@ -309,7 +365,7 @@ class History:
         if waiting:
             raise BrokenError(f"{receiver.name}: {len(waiting)} good events were never delivered")
         gone = {name for name in good if int(name) in self.store.dead}
-        refuses = receiver.trouble in ("400", "401")
+        refuses = any(peer.trouble in ("400", "401") for peer in receiver.peers)
         if len(gone) >= (DOWN_AFTER * (3 + receiver.settings) if refuses else 1):  # a late success begins a new row
             raise BrokenError(f"{receiver.name}: {len(gone)} good events are dead letters")
         here = self.store.pending.keys() | self.store.dead.keys() | self.store.delivered.keys()
@@ -319,7 +375,7 @@ class History:
         if twice or good - gone - receiver.accepted.keys():
             raise BrokenError(f"{receiver.name}: {len(twice)} were sent twice, or good ones not at all")
         bad = len(receiver.deliveries) - len(good)
-        most = len(good) + 4 * DOWN_AFTER * bad + 2 * DOWN_AFTER
+        most = len(good) * (1 + any(peer.limited for peer in receiver.peers)) + 4 * DOWN_AFTER * bad + 2 * DOWN_AFTER
         if receiver.requests > most:
             raise BrokenError(
                 f"{receiver.name}: {receiver.requests} requests after its trouble, at most {most} should do"

@@ -1,6 +1,7 @@
 """A store in memory that holds what a dispatcher needs, as sew_agent.store.records.Store says."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from kubectl_sew.event import Event
 from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, LoggedAttempt, ReceiverState
@@ -17,10 +18,10 @@ class MemoryStore:
         self._queues: dict[str, ReceiverState] = {}
         self._count = 0
 
-    def enqueue(self, webhook: str, now: float) -> int:
+    def enqueue(self, webhook: str, now: float, document: Mapping[str, Any]) -> int:
         """Enqueue one more delivery, and return its `seq`."""
         self._count += 1
-        event = Event("", str(self._count), {})
+        event = Event("", str(self._count), document)
         self.pending[self._count] = Delivery(self._count, webhook, str(self._count), event, now)
         return self._count
 

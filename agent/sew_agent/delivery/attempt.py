@@ -42,6 +42,9 @@ MOST_REQUESTS = 10
 """Requests of one event at most, one to each peer, side by side. A consumer that first asks its receiver for the event
 sends one request after the other, and no more of them."""
 
+Clock = Callable[[], float]
+"""Returns the time in seconds since the epoch."""
+
 Answer = Response | SendError
 Steps = Generator[Sequence[Request], Sequence[Answer], Outcome]
 """An attempt: yields requests that go side by side, and receives their answers."""
@@ -73,9 +76,9 @@ class Route:
         return self.consumer if isinstance(self.consumer, FindsEarlier) else None
 
 
-def attempt(route: Route, delivery: Delivery, send: Send, *, now: float) -> Outcome:
+def attempt(route: Route, delivery: Delivery, send: Send, *, clock: Clock) -> Outcome:
     """Deliver an event, and wait for the outcome. Raises nothing."""
-    steps = steps_of(route, delivery, now)
+    steps = steps_of(route, delivery, clock)
     try:
         requests = next(steps)
         while True:
@@ -93,9 +96,11 @@ def _send_all(send: Send, requests: Sequence[Request]) -> Sequence[Answer]:
 
 
 def steps_of(
-    route: Route, delivery: Delivery, now: float, digest: Digest | Exception | None = None, group: str | None = None
+    route: Route, delivery: Delivery, clock: Clock, digest: Digest | Exception | None = None, group: str | None = None
 ) -> Steps:
     """Deliver; search the receiver first where an earlier attempt may have arrived already.
+
+    `clock` is asked again at each answer: what a receiver asks for by Retry-After begins then.
 
     Of a `digest`, `delivery` stands for all that it holds. `group` stands for its values, or for those of the one event
     that is gathered by groups; None where there are none.
@@ -104,15 +109,15 @@ def steps_of(
         return Outcome(Verdict.REJECTED, FailureReason.INTERNAL, internal_error(digest))
     try:
         if delivery.in_doubt and route.finder:
-            return (yield from _search_first(route, route.finder, delivery, now, digest, group))
-        return (yield from _deliver(route, delivery, now, digest, group))
+            return (yield from _search_first(route, route.finder, delivery, clock, digest, group))
+        return (yield from _deliver(route, delivery, clock, digest, group))
     except Exception as error:  # noqa: BLE001 - a mistake of ours costs one event, which is kept
         return Outcome(Verdict.REJECTED, FailureReason.INTERNAL, internal_error(error))
 
 
-def _deliver(route: Route, delivery: Delivery, now: float, digest: Digest | None, group: str | None) -> Steps:
+def _deliver(route: Route, delivery: Delivery, clock: Clock, digest: Digest | None, group: str | None) -> Steps:
     try:
-        requests = _rendered(route, delivery, now, digest)
+        requests = _rendered(route, delivery, clock(), digest)
     except RenderError as error:
         return Outcome(Verdict.REJECTED, FailureReason.RENDERING, str(error))
     if delivery.again and isinstance(route.consumer, MarksAgain):
@@ -121,16 +126,17 @@ def _deliver(route: Route, delivery: Delivery, now: float, digest: Digest | None
         detail = f"an event takes {len(requests)} requests, and may take {MOST_REQUESTS}"
         return Outcome(Verdict.PARKED, FailureReason.CONFIGURATION_REFUSED, detail)
     if group is not None and isinstance(route.consumer, JoinsOpen):
-        return (yield from _join(route, route.consumer, requests, group_id(route.webhook, group), now))
-    return (yield from _send(route, requests, now))
+        return (yield from _join(route, route.consumer, requests, group_id(route.webhook, group), clock))
+    return (yield from _send(route, requests, clock))
 
 
-def _send(route: Route, requests: Sequence[Request], now: float) -> Steps:
-    awake = route.peers.awake(requests, now)
+def _send(route: Route, requests: Sequence[Request], clock: Clock) -> Steps:
+    awake = route.peers.awake(requests, clock())
     if not awake:
-        wait, why = route.peers.next_free(requests, now)
+        wait, why = route.peers.next_free(requests, clock())
         return Outcome(Verdict.WAIT, FailureReason.RATE_LIMITED, why, retry_after=wait)
     answers = yield awake
+    now = clock()
     outcomes = [_classify(route, answer, now) for answer in answers]
     if len(requests) == 1:
         return outcomes[0]
@@ -139,22 +145,22 @@ def _send(route: Route, requests: Sequence[Request], now: float) -> Steps:
     return _name_failed_peers(best, awake, outcomes)
 
 
-def _join(route: Route, joiner: JoinsOpen, requests: Sequence[Request], group: str, now: float) -> Steps:
+def _join(route: Route, joiner: JoinsOpen, requests: Sequence[Request], group: str, clock: Clock) -> Steps:
     """Write into the open entry of the group; create one where there is none, or where it takes no more."""
     searches = joiner.find_open(route.config, group=group)
     if not searches:
-        return (yield from _send(route, requests, now))
-    found = yield from _search(route, joiner, searches, now)
+        return (yield from _send(route, requests, clock))
+    found = yield from _search(route, joiner, searches, clock)
     if isinstance(found, Failed):
         return replace(found.outcome, detail=f"looking for the open one of its group: {found.outcome.detail}")
     if isinstance(found, Found):
         (answer,) = yield [joiner.added(request, entry=found.receipt) for request in requests]
         if isinstance(answer, SendError):
-            return _send_failure(answer, now)
+            return _send_failure(answer, clock())
         outcome = joiner.read_added(answer, entry=found.receipt)
         if outcome:
-            return completed(outcome, route.consumer, answer, now, route.config)
-    outcome = yield from _send(route, [joiner.in_group(request, group=group) for request in requests], now)
+            return completed(outcome, route.consumer, answer, clock(), route.config)
+    outcome = yield from _send(route, [joiner.in_group(request, group=group) for request in requests], clock)
     return _without_search(outcome, "the open one of its group") if isinstance(found, Unavailable) else outcome
 
 
@@ -184,29 +190,29 @@ def _name_failed_peers(best: Outcome, requests: Sequence[Request], outcomes: Seq
 
 
 def _search_first(
-    route: Route, finder: FindsEarlier, delivery: Delivery, now: float, digest: Digest | None, group: str | None
+    route: Route, finder: FindsEarlier, delivery: Delivery, clock: Clock, digest: Digest | None, group: str | None
 ) -> Steps:
     """Send only where the receiver does not have the delivery, or has no search at all."""
     searches = finder.lookup(route.config, delivery_id=_searched_id(delivery))
-    found = yield from _search(route, finder, searches, now)
+    found = yield from _search(route, finder, searches, clock)
     if isinstance(found, Found):
         outcome = Outcome(Verdict.DELIVERED, detail="found at the receiver", receipt=found.receipt)
         return redact_outcome(outcome, route.consumer, route.config)
     if isinstance(found, Failed):
         return replace(found.outcome, detail=f"looking for an earlier delivery: {found.outcome.detail}")
-    outcome = yield from _deliver(route, delivery, now, digest, group)
+    outcome = yield from _deliver(route, delivery, clock, digest, group)
     return _without_search(outcome, "an earlier one") if isinstance(found, Unavailable) else outcome
 
 
 def _search(
-    route: Route, finder: FindsEarlier, searches: Sequence[Request], now: float
+    route: Route, finder: FindsEarlier, searches: Sequence[Request], clock: Clock
 ) -> Generator[Sequence[Request], Sequence[Answer], LookupResult]:
     """Ask one search after the other until one is there, and return its result; what failed holds no secret."""
     for request in searches:
         (answer,) = yield [request]
         if isinstance(answer, SendError):
-            return Failed(_send_failure(answer, now))
-        result = finder.read_lookup(answer, now=now)
+            return Failed(_send_failure(answer, clock()))
+        result = finder.read_lookup(answer, now=clock())
         if isinstance(result, Failed):
             return Failed(redact_outcome(result.outcome, route.consumer, route.config))
         if not isinstance(result, Unavailable):

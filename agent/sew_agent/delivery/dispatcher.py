@@ -321,7 +321,7 @@ class Dispatcher:
             self._let_go(assignment)
             return
         digest = assignment.bundle.digest if assignment.bundle else None
-        steps = steps_of(assignment.route, assignment.delivery, self._clock(), digest, assignment.group)
+        steps = steps_of(assignment.route, assignment.delivery, self._clock, digest, assignment.group)
         self._advance(assignment, steps, NOTHING, None)
 
     def _discard_stale(self) -> None:

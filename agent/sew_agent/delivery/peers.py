@@ -64,10 +64,9 @@ class Peers:
             return self._held(first, now), self._waits[first.url].answer
 
     def held(self) -> "Peers":
-        """Return what holds under other settings, too: the times that peers have named."""
+        """Return what holds under other settings, too: times that were named, or are by answers on their way."""
         peers = Peers()
-        with self._lock:
-            peers._waits = dict(self._waits)
+        peers._lock, peers._waits = self._lock, self._waits
         return peers
 
     def record(self, requests: Sequence[Request], outcomes: Sequence[Outcome], now: float) -> None:
@@ -84,7 +83,8 @@ class Peers:
         with self._lock:
             for failing in self._failing.values():
                 failing.until += seconds
-            self._waits = {url: replace(wait, until=wait.until + seconds) for url, wait in self._waits.items()}
+            for url, wait in self._waits.items():
+                self._waits[url] = replace(wait, until=wait.until + seconds)
 
     def news(self) -> list[tuple[str, str]]:
         """Return the peers that began to fail since the last call, with reasons; "" for one that works again."""

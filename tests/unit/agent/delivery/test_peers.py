@@ -24,10 +24,14 @@ class PeersHarness:
         self.answers = answers
         self.sent: list[list[str]] = []
         self.route = route(*answers)
+        self.now = NOW
+        self.takes = 0.0
+        """Seconds until the answers are there."""
 
     def send(self, requests: Sequence[Request]) -> list[Response | SendError]:
         hosts = [request.url.split("/")[2].partition(":")[0] for request in requests]
         self.sent.append(hosts)
+        self.now += self.takes
         return [self.answers[host] for host in hosts]
 
     @property
@@ -37,8 +41,9 @@ class PeersHarness:
         return consumer.render(event, {}, self.route.config, now=NOW, delivery_id="i")
 
     def deliver(self, now: float = NOW) -> Outcome:
+        self.now = now
         delivery = Delivery(0, "w", "id", Event("", "e", {}), now)
-        return attempt(self.route, delivery, self.send, now=now)
+        return attempt(self.route, delivery, self.send, clock=lambda: self.now)
 
 
 def route(*hosts: str) -> Route:
@@ -114,6 +119,15 @@ def test_a_peer_that_names_a_time_rests_until_then() -> None:
     assert peers.sent == [["one", "two"], ["two"], ["one", "two"]]
 
 
+def test_the_time_that_a_peer_names_begins_with_its_answer() -> None:
+    peers = PeersHarness(one=busy(300), two=TAKEN)
+    peers.takes = 9.0
+    peers.deliver()
+    peers.deliver(NOW + 308)
+    peers.deliver(NOW + 309)
+    assert peers.sent == [["one", "two"], ["two"], ["one", "two"]]
+
+
 def busy(seconds: int) -> Response:
     return Response(429, {"retry-after": str(seconds)}, b"")
 
@@ -172,6 +186,16 @@ def test_under_new_settings_a_peers_time_still_holds_and_nothing_else() -> None:
         peers.deliver(NOW + seconds)
     assert peers.sent == [["one", "two", "three"], ["two", "three"], ["one", "two", "three"]]
     assert peers.route.peers.news()[0][0] == "http://two:9093"
+
+
+def test_a_time_that_is_named_to_a_request_under_the_settings_before_holds_as_well() -> None:
+    peers = PeersHarness(one=busy(300), two=TAKEN)
+    before = peers.route
+    peers.route = replace(before, peers=before.peers.held())
+    before.peers.record(peers.requests[:1], [Outcome(Verdict.WAIT, detail="429", retry_after=300.0)], NOW)
+    peers.deliver(NOW + 299)
+    peers.deliver(NOW + 300)
+    assert peers.sent == [["two"], ["one", "two"]]
 
 
 def test_a_peer_that_is_the_only_one_under_new_settings_is_not_asked_before_its_time_either() -> None:

@@ -918,7 +918,7 @@ def test_what_a_proxy_says_of_when_to_come_again_is_kept(sending: Callable[..., 
         sender = sending(proxy=read_proxy(f"http://proxy.test:{proxy.port}", ""))
         route = Route("w", CONSUMERS["Generic"], {"url": "https://hooks.test/"})
         delivery = Delivery(0, "w", "id", Event("", "e", {}), 0.0)
-        outcome = attempt(route, delivery, partial(sender.send, deadline=5.0), now=0.0)
+        outcome = attempt(route, delivery, partial(sender.send, deadline=5.0), clock=lambda: 0.0)
     assert (outcome.verdict, outcome.retry_after) == (Verdict.WAIT, 120.0)
     assert outcome.reason is FailureReason.PROXY_REFUSED
 
