@@ -172,19 +172,24 @@ class MultiSearch:
             yield from zip(batch, answers, strict=True)
 
     def _timed_out(self, batch: Sequence[_Task], seconds: float) -> None:
-        """Ask less in one request from now on, and defer the queries that took so long.
+        """Ask less in one request from now on, and set aside what may be the reason: what has many wildcards.
 
-        Where no query can be the reason for a single search, its selectors with many wildcards are.
+        Where nothing has many, the queries with any of them may be the reason for a single search.
         """
         self._at_once = max(1, len(batch) // 2)
         queries = [query for task in batch for query in task.group]
-        self.costs.charge(queries, seconds)
-        if len(batch) > 1 or any(query.wildcards >= MANY for query in queries):
-            return
-        for selector in batch[0].selectors:
-            if selector.wildcards >= MANY:
-                why = f"its {selector.wildcards} wildcards were not answered in {seconds:.0f} s: use fewer of them"
-                self._broken[selector.exception] = _Refusal(selector, why)
+        if many := [query for query in queries if query.wildcards >= MANY]:
+            self.costs.suspect(many, seconds)
+        elif len(batch) == 1 and not self._break_selectors(batch[0].selectors, seconds):
+            self.costs.suspect([query for query in queries if query.wildcards], seconds)
+
+    def _break_selectors(self, selectors: Sequence[NamedSelector], seconds: float) -> bool:
+        """Ask those with many wildcards no more, and return whether there is one."""
+        many = [selector for selector in selectors if selector.wildcards >= MANY]
+        for selector in many:
+            why = f"its {selector.wildcards} wildcards were not answered in {seconds:.0f} s: use fewer of them"
+            self._broken[selector.exception] = _Refusal(selector, why)
+        return bool(many)
 
     def _handle(
         self, run: _SearchRun, task: _Task, answer: Mapping[str, Any], jobs: Sequence[SearchJob]

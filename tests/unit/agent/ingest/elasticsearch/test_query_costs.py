@@ -1,6 +1,8 @@
 """Queries that are asked after the others, by what their searches took."""
 
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -99,3 +101,51 @@ def test_where_there_is_no_answer_in_time_many_wildcards_are_the_reason_too() ->
     with pytest.raises(ElasticsearchError):
         multi_search.run(SilentIndex(), [job])  # type: ignore[arg-type]
     assert multi_search.deferred([job]) == {"heavy"}
+
+
+class ChokingIndex:
+    """An index that answers no search for one query in time."""
+
+    timeout = 30.0
+
+    def __init__(self, query: NamedQuery) -> None:
+        self._chokes_on = json.dumps(query.dsl)
+
+    def search_many(self, searches: Sequence[tuple[object, Any]]) -> list[dict[str, Any]]:
+        if any(self._chokes_on in json.dumps(body) for _, body in searches):
+            raise ElasticsearchError("did not answer in time", kind=TIMED_OUT)
+        return [{"took": 5, "hits": {"hits": []}} for _ in searches]
+
+
+def runs_until_answered(multi_search: MultiSearch, index: Any, queries: Sequence[NamedQuery]) -> dict[str, int]:
+    """In how many runs each query was answered: those that are not stay for the next run, as in the agent."""
+    answered: dict[str, int] = {}
+    for run in range(1, 40):
+        waiting = [query for query in queries if query.webhook not in answered]
+        job = SearchJob({}, [], waiting, {"size": 10})
+        with suppress(ElasticsearchError):
+            deferred = multi_search.deferred([job])
+            multi_search.run(index, [job])
+            answered |= {query.webhook: run for query in waiting if query.webhook not in deferred}
+    return answered
+
+
+def test_a_query_of_few_wildcards_that_is_never_answered_in_time_stops_no_other() -> None:
+    multi_search = MultiSearch("time")
+    plain = [NamedQuery(f"plain{number}", None, {"term": {"host": number}}, {}, 1, 20) for number in range(5)]
+    few = [NamedQuery(f"few{number}", None, {"wildcard": {"host": f"*{number}"}}, {}, 1, 20, 2) for number in range(50)]
+    answered = runs_until_answered(multi_search, ChokingIndex(few[7]), [*plain, *few])
+    assert all(answered[query.webhook] == 2 for query in plain), "the run after the one that was not answered"
+    assert {query.webhook for query in (*plain, *few)} - answered.keys() == {"few7"}
+    assert max(answered.values()) < 30
+    (warning,) = multi_search.costs.take_warnings()
+    assert warning.webhooks == ("few7",)
+    assert warning.text.startswith("the query's 2 wildcards take Elasticsearch about 30.0 s")
+
+
+def test_where_no_query_has_a_wildcard_the_server_is_the_reason() -> None:
+    multi_search = MultiSearch("time")
+    job = SearchJob({}, [], [NamedQuery("w", None, {"term": {"host": "a"}}, {}, 1, 20)], {"size": 10})
+    with pytest.raises(ElasticsearchError):
+        multi_search.run(SilentIndex(), [job])  # type: ignore[arg-type]
+    assert multi_search.deferred([job]) == frozenset()
