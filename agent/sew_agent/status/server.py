@@ -20,7 +20,8 @@ from sew_agent.base.threads import start_thread
 REQUEST_SECONDS = 5.0
 """Seconds for a request; a slower client is cut off."""
 CLIENTS = 8
-"""Clients served at the same time. One more replaces the oldest: idle connections must not keep the kubelet out."""
+"""Clients served at the same time. One more replaces the oldest that has asked nothing yet, else the oldest: neither
+idle connections nor a flood of new ones must keep the kubelet out."""
 _ROOM_WITHIN = 1.0
 """Seconds in which the oldest client, cut off, makes room."""
 ANY_IPV6 = "::"
@@ -123,6 +124,8 @@ class _Server(ThreadingMixIn, TCPServer):
     """Server with a limit of clients; not HTTPServer, which looks up its own name at the start, and may hang."""
 
     allow_reuse_address = True
+    request_queue_size = 128
+    """Connections that may wait to be accepted: were they few, a probe's would be refused in a flood."""
     daemon_threads = True
     block_on_close = False
 
@@ -132,6 +135,8 @@ class _Server(ThreadingMixIn, TCPServer):
         self._lock = threading.Lock()
         self._open: dict[socket, None] = {}
         """Served connections, the oldest first."""
+        self._asked: set[socket] = set()
+        """Those of them whose request has come."""
         super().__init__(listen, handler)
 
     def server_bind(self) -> None:
@@ -165,15 +170,22 @@ class _Server(ThreadingMixIn, TCPServer):
         finally:
             self._let_go(request)
 
+    def asked(self, request: Any) -> None:
+        """Take note that a connection's request has come: others make room before it."""
+        with self._lock:
+            self._asked.add(request)
+
     def _let_go(self, request: Any) -> None:
         with self._lock:
             self._open.pop(request, None)
+            self._asked.discard(request)
         self._free.release()
 
     def _cut_oldest(self) -> None:
-        """Cut the oldest connection off: its thread then reads the end, and is free."""
+        """Cut the oldest idle connection off, else the oldest: its thread then reads the end, and is free."""
         with self._lock:
-            oldest = next(iter(self._open), None)
+            idle = (connection for connection in self._open if connection not in self._asked)
+            oldest = next(idle, next(iter(self._open), None))
         if oldest is not None:
             with suppress(OSError):
                 oldest.shutdown(SHUT_RDWR)
@@ -192,7 +204,10 @@ def _handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
         server_version = "sew-agent"
         sys_version = ""
 
+        server: _Server
+
         def do_GET(self) -> None:
+            self.server.asked(self.request)
             self._serve(pages.get(self.path.partition("?")[0]))
 
         def _serve(self, page: Page | None) -> None:

@@ -84,6 +84,30 @@ def test_clients_that_hang_keep_no_probe_out_and_the_oldest_of_them_goes(server:
     hanging[-1].close()
 
 
+def test_a_probe_that_is_being_answered_is_not_cut_off_by_a_flood_of_others(health: Health) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        asked.set()
+        answer.wait(10)
+        return ""
+
+    health.probe("events", slow)
+    server = HealthServer(("127.0.0.1", 0), health, str)
+    server.start()
+    host, port = server.address.split(":")
+    probe = socket.create_connection((host, int(port)), timeout=10)
+    probe.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+    assert asked.wait(10)
+    flood = [socket.create_connection((host, int(port)), timeout=5) for _ in range(3 * CLIENTS)]
+    assert flood[2 * CLIENTS].recv(1) == b"", "all before the last ones were cut off, in the order in which they came"
+    answer.set()
+    assert probe.recv(12) == b"HTTP/1.0 200"
+    for connection in (probe, *flood):
+        connection.close()
+    server.close()
+
+
 def test_probes_are_answered_again_after_the_system_gave_no_more_threads(server: HealthServer) -> None:
     with pytest.MonkeyPatch.context() as patch:
         threads.refuse(patch, "process_request_thread")
