@@ -97,3 +97,21 @@ def test_a_leader_that_loses_the_lease_stops_and_stands_by(
     assert agent.says("lease_lost")[0]["holder"] == "sew-system/thief"
     eventually(lambda: len(agent.says("lease_taken")) == 2, "it takes the silent thief's Lease", 20)
     eventually(lambda: receiver.accepted, "and goes on")
+
+
+def test_once_ends_when_its_time_is_over_also_while_another_agent_holds_the_lease(
+    harness: ClusterHarness, folder: Folder, receiver: Receiver, tmp_path: Path
+) -> None:
+    harness.apply(webhook("one", receiver.url))
+    first = harness.agent(folder, POD_NAME="first", POD_NAMESPACE="sew-system")
+    eventually(lambda: first.says("webhook_accepted"), "the first is active")
+    (tmp_path / "once").mkdir()
+    other = Folder(tmp_path / "once")
+    other.events.write_text('{"time": "2030-01-01T00:00:00Z", "severity": 100}\n')
+    once = harness.agent(other, "--once", "--timeout", "3s", POD_NAME="once", POD_NAMESPACE="sew-system")
+    assert once.wait(20) == 124
+    (timeout,) = once.says("once_timeout")
+    assert timeout["message"].startswith("nothing was read or sent: ")
+    assert "sew-system/first" in timeout["message"]
+    assert receiver.accepted == []
+    assert (holder(harness), first.running) == ("sew-system/first", True)
