@@ -57,16 +57,16 @@ def _header_lines(text: str) -> list[tuple[int, str, str, str]]:
 def check_headers(config: Config, fixed: tuple[str, ...] = ()) -> list[ConfigProblem]:
     """Check the variable; `fixed` as for `own_headers`. What Calico's processor passes over is a warning here."""
     lines = _header_lines(config.get("headers", ""))
-    names = [name.lower() if colon else "" for _, name, colon, _ in lines]
+    last = {name.lower(): at for at, (_, name, colon, _) in enumerate(lines) if colon}
     problems: list[ConfigProblem] = []
     for at, (number, name, colon, value) in enumerate(lines):
-        if ignored := _why_ignored(name, colon, fixed, again=name.lower() in names[at + 1 :]):
+        if ignored := _why_ignored(name, colon, fixed, again=at < last.get(name.lower(), at)):
             message, hint = ignored
             problems.append(ConfigProblem("headers", f"line {number} is ignored: {message}", hint, warning=True))
         elif refused := _why_refused(name, value):
             message, hint = refused
             problems.append(ConfigProblem("headers", f"line {number}: {message}", hint))
-    if "authorization" in names and any(map(settings.address_has_user, settings.text(config, "url").split(","))):
+    if "authorization" in last and any(map(settings.address_has_user, settings.text(config, "url").split(","))):
         hint = "remove the user from the URL, or the header from `headers`"
         problems.append(ConfigProblem("headers", "both the URL and `headers` set the Authorization header", hint))
     return problems
