@@ -4,7 +4,7 @@ The cluster's side is sew_agent.kubernetes.environment, which is loaded only whe
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,23 +14,19 @@ from sew_agent.base.health import Health
 from sew_agent.base.log import Log
 from sew_agent.base.threads import Stop
 from sew_agent.delivery.tester import Attempt, DeliveryTester, FileDeliveryTester
-from sew_agent.ingest.progress import Progress
+from sew_agent.status.report import Observations
 from sew_agent.store.contract import Store
-from sew_agent.store.records import ReceiverState
 from sew_agent.webhooks.base import WebhookSource
 from sew_agent.webhooks.files import FileWebhooks
 from sew_agent.webhooks.plan import FORGOTTEN
 from sew_agent.webhooks.reconciler import Reconciler
 
-Receivers = Callable[[], Mapping[str, ReceiverState]]
-"""Returns the state of each webhook's receiver."""
-
 
 class StatusSink(Protocol):
     """Takes the webhooks' status to whoever runs them."""
 
-    def report(self, progress: Mapping[str, Progress], position: str, now: float) -> None:
-        """Report how all webhooks stand now (epoch seconds), and the shared reader's position. Raises StoreError."""
+    def report(self, known: Observations, position: str, now: float) -> None:
+        """Report how all webhooks stand now (epoch seconds), and the shared reader's position."""
 
     def pause(self) -> None:
         """Report nothing until `report` is called again: another agent does."""
@@ -47,7 +43,7 @@ class Session(Protocol):
     def tester(self) -> DeliveryTester:
         """Serves the state Test."""
 
-    def start_reporter(self, reconciler: Reconciler, receivers: Receivers, stack: ExitStack) -> StatusSink:
+    def start_reporter(self, reconciler: Reconciler, stack: ExitStack) -> StatusSink:
         """Begin to report, until `stack` ends it."""
 
 
@@ -116,14 +112,14 @@ class FilesSession:
     webhooks: FileWebhooks
     tester: FileDeliveryTester
 
-    def start_reporter(self, reconciler: Reconciler, receivers: Receivers, stack: ExitStack) -> "NoReport":  # noqa: ARG002 - see NoReport
+    def start_reporter(self, reconciler: Reconciler, stack: ExitStack) -> "NoReport":  # noqa: ARG002 - see NoReport
         return NoReport()
 
 
 class NoReport:
     """Reports to nobody: `sew-agent status` and the metrics show the status."""
 
-    def report(self, progress: Mapping[str, Progress], position: str, now: float) -> None:
+    def report(self, known: Observations, position: str, now: float) -> None:
         pass
 
     def pause(self) -> None:

@@ -58,18 +58,33 @@ class Reporter:
         if reads:
             self._check_room()
             self._measure(validated, progress)
-            self._report_status(progress, now)
-        report = self._report(progress, now, store_error)
+        known = self._observe(progress)
+        if reads:
+            self._report_status(known, now)
+        report = self._report(known, now, store_error)
         self._file.write(report if reads else replace(report, reads=False, source_troubles=(), source_caveats=()))
         self._reported, self._next_report = validated, pace + _REPORT_EVERY
 
     def report_status(self, now: float) -> None:
         """Report the webhooks' status as it is now (epoch seconds), at the end of the agent. Raises StoreError."""
-        self._report_status(self._runtime.poller.progress(now), now)
+        self._report_status(self._observe(self._runtime.poller.progress(now)), now)
 
-    def _report_status(self, progress: Mapping[str, Progress], now: float) -> None:
+    def _report_status(self, known: Observations, now: float) -> None:
         position = self._runtime.poller.positions.get(SHARED, "")
-        self._runtime.status_sink.report(progress, position, now)
+        self._runtime.status_sink.report(known, position, now)
+
+    def _observe(self, progress: Mapping[str, Progress]) -> Observations:
+        """Return what is known of all webhooks now. Raises StoreError."""
+        runtime = self._runtime
+        return Observations(
+            room=self._room,
+            progress=progress,
+            receivers=runtime.receivers.states(),
+            counters={counters.webhook: counters for counters in runtime.store.counters()},
+            rates=runtime.settings.rates,
+            failing_peers=runtime.receivers.failing_peers(),
+            beside_calico=runtime.settings.beside_calico,
+        )
 
     def _progress(self, now: float, store_error: str) -> Mapping[str, Progress]:
         """Return how far events are read. Nothing is read that cannot be kept."""
@@ -93,13 +108,9 @@ class Reporter:
             if filled >= TIGHT > before.get(name, 0.0):
                 self._runtime.log.warning("webhook_room_low", webhook=name, message=room_words(filled))
 
-    def _report(self, progress: Mapping[str, Progress], now: float, store_error: str) -> Report:
+    def _report(self, known: Observations, now: float, store_error: str) -> Report:
         runtime = self._runtime
         snapshot = runtime.reconciler.snapshot
-        counters = {counters.webhook: counters for counters in runtime.store.counters()}
-        receivers, peers = runtime.receivers.states(), runtime.receivers.failing_peers()
-        beside_calico = runtime.settings.beside_calico
-        known = Observations(self._room, progress, receivers, counters, runtime.settings.rates, peers, beside_calico)
         store = (f"store: {store_error}",) if store_error else ()
         stalled = (f"{loop}: {problem}" for loop, problem in runtime.health.stalled().items())
         problems = (*(snapshot.problems if snapshot else ()), *runtime.environment.problems(), *store, *stalled)
@@ -117,5 +128,5 @@ class Reporter:
             source_caveats=tuple(runtime.source.caveats),
             events_read=runtime.reading.events,
             started=self._started,
-            beside_calico=beside_calico,
+            beside_calico=known.beside_calico,
         )

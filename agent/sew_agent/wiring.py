@@ -181,7 +181,7 @@ def assemble(settings: Settings, environment: Environment, store: Store, log: Lo
         health=health,
         metrics=metrics,
         environment=environment,
-        status_sink=session.start_reporter(reconciler, receivers.states, reading_parts),
+        status_sink=session.start_reporter(reconciler, reading_parts),
         source=source,
         balancer=balancer,
         reading_parts=reading_parts,

@@ -27,13 +27,13 @@ from sew_agent.kubernetes.lease_publisher import LeasePublisher
 from sew_agent.kubernetes.paths import WebhookPath
 from sew_agent.kubernetes.problems import Problems
 from sew_agent.kubernetes.standby import Leadership, Standby
-from sew_agent.kubernetes.status_reporter import StatusReporter, WebhookStatuses
+from sew_agent.kubernetes.status_reporter import StatusReporter
 from sew_agent.kubernetes.status_writer import StatusWriter
 from sew_agent.kubernetes.tester import KubernetesDeliveryTester
 from sew_agent.kubernetes.webhooks import KubernetesWebhooks, Scope
 from sew_agent.store.contract import Store
 from sew_agent.store.opening import StorePlace
-from sew_agent.store.records import Ownership, ReceiverState
+from sew_agent.store.records import Ownership
 from sew_agent.webhooks.base import WebhookSource
 from sew_agent.webhooks.reconciler import Reconciler
 
@@ -156,9 +156,7 @@ class KubernetesSession:
         self._watched.start()
         stack.callback(self.tester.stop)
 
-    def start_reporter(
-        self, reconciler: Reconciler, receivers: Callable[[], Mapping[str, ReceiverState]], stack: ExitStack
-    ) -> StatusReporter:
+    def start_reporter(self, reconciler: Reconciler, stack: ExitStack) -> StatusReporter:
         """Begin to write conditions and Events, until `stack` ends it; return what is to be given their content."""
         context = self._environment.context
         beside_calico = self._environment.settings.beside_calico
@@ -168,9 +166,7 @@ class KubernetesSession:
         recorder.start()
         stack.callback(lambda: writer.stop(leading=self._leads()))
         stack.callback(recorder.stop)
-        rates = self._environment.settings.rates
-        statuses = WebhookStatuses(reconciler, self._store, receivers, self.tester, rates=rates)
-        return StatusReporter(statuses, writer, recorder, self._keep_position)
+        return StatusReporter(reconciler, self.tester, writer, recorder, self._keep_position)
 
     def _leads(self) -> bool:
         """Return whether no other agent writes conditions yet."""

@@ -17,10 +17,10 @@ from kubectl_sew.exceptions import ValidatedExceptions
 from kubectl_sew.redaction import redact_urls
 from kubectl_sew.resource import Deliverer
 from kubectl_sew.resource.conditions import TIGHT
-from kubectl_sew.validation.webhook import Accepted
+from kubectl_sew.validation.webhook import Accepted, InvalidWebhook
 from sew_agent.ingest.progress import Progress
 from sew_agent.ingest.source import SourceProblem
-from sew_agent.status.conditions import WebhookStatus, healthy_now
+from sew_agent.status.conditions import DeliveryTestResult, WebhookStatus, healthy_now
 from sew_agent.store.records import Counters, ReceiverState
 from sew_agent.webhooks.plan import HANDED_BACK
 from sew_agent.webhooks.validator import ValidationResult
@@ -117,6 +117,15 @@ class Observations:
     beside_calico: bool = False
     """True where Calico's processor delivers some of them."""
 
+    def status_of(
+        self, name: str, validated: Accepted | InvalidWebhook, tested: DeliveryTestResult | None = None
+    ) -> WebhookStatus:
+        """Return what is known of one webhook. `tested`: the test of its present content."""
+        accepted = validated if isinstance(validated, Accepted) else None
+        rate = rate_of(accepted.config, self.rates[accepted.consumer.name]) if accepted else 0.0
+        progress, receiver, counters = self.progress.get(name), self.receivers.get(name), self.counters.get(name)
+        return WebhookStatus(validated, progress, receiver, counters, tested, rate)
+
 
 def build(validated: ValidationResult, known: Observations, now: float) -> Mapping[str, WebhookReport]:
     """Return the reports of all webhooks; `now` in epoch seconds."""
@@ -128,20 +137,19 @@ def build(validated: ValidationResult, known: Observations, now: float) -> Mappi
 
 
 def _accepted(name: str, accepted: Accepted, known: Observations, now: float) -> WebhookReport:
-    consumer, read = accepted.consumer.name, known.progress.get(name)
-    rate = rate_of(accepted.config, known.rates[consumer])
-    observed = WebhookStatus(accepted, read, known.receivers.get(name), known.counters.get(name), rate=rate)
+    observed = known.status_of(name, accepted)
     status, reason, message = healthy_now(observed, now)
+    read = observed.progress
     reads, words = (read.status != "False", read.message) if read else (True, "")
     return WebhookReport(
-        consumer,
+        accepted.consumer.name,
         _state(accepted, known),
         status == "True",
         reason.value,
         "" if status == "True" else redact_urls(message),
         room=int(known.room.get(name, 0.0) * 20) / 20,
         reads=reads,
-        rate=rate,
+        rate=observed.rate,
         gathered=gathered_for(accepted.config),
         fetched=words,
         failing_peers=known.failing_peers.get(name, ""),
