@@ -1,8 +1,8 @@
 """Run random histories of receivers and answers through the real dispatcher, with a clock that only they move.
 
-Each holds: nothing is lost or sent twice; what can be delivered is delivered within a bounded number of requests after
-the fault has ended; nothing starts before the end of a Retry-After, of each peer; a receiver that fails meets one probe
-at a time.
+Each holds: nothing is lost or sent twice, also where an answer is lost, if the receiver can be searched; what can be
+delivered is delivered within a bounded number of requests after the fault has ended; nothing starts before the end of a
+Retry-After, of each peer; a receiver that fails meets one probe at a time.
 """
 
 import random
@@ -10,10 +10,24 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from kubectl_sew.consumers.base import Config, Outcome, RenderError, Request, Response, Verdict
+from kubectl_sew.consumers.base import (
+    Config,
+    Failed,
+    FailureReason,
+    Found,
+    LookupResult,
+    NotFound,
+    Outcome,
+    RenderError,
+    Request,
+    Response,
+    Verdict,
+)
+from kubectl_sew.consumers.classification import with_retry_after
 from kubectl_sew.event import Event
-from sew_agent.delivery.attempt import Route
+from sew_agent.delivery.attempt import Answer, Route
 from sew_agent.delivery.dispatcher import Dispatcher
+from sew_agent.delivery.http.errors import SendError
 from sew_agent.delivery.queue import Assignment
 from sew_agent.delivery.queues import Queues
 from sew_agent.delivery.retry import DOWN_AFTER, Policy
@@ -52,9 +66,12 @@ class Peer:
 
     def answer(self, bad: str, now: float) -> Response:
         """Answer a message; `bad` is what it answers to one that it does not take, "" where it is good."""
-        status = self.trouble if self.down[0] <= now < self.down[1] else bad or self._taking(now)
+        status = self.trouble if self.is_down(now) else bad or self._taking(now)
         headers = {"retry-after": str(self.wait)} if "Retry-After" in status else {}
         return Response(int(status[:3]), headers, b"")
+
+    def is_down(self, now: float) -> bool:
+        return self.down[0] <= now < self.down[1]
 
     def _taking(self, now: float) -> str:
         """Take one more request, unless it is limited and has just taken many."""
@@ -79,6 +96,12 @@ class SimulatedReceiver:
     """True where the end of the first peer's failure also changes the webhook's settings."""
     digest: bool = False
     """True where its webhook has digests."""
+    searched: bool = False
+    """True where it can be asked whether it has a delivery."""
+    answers_lost: float = 0.0
+    """Share of the answers to what it takes that do not arrive."""
+    has: set[str] = field(default_factory=set)
+    """Ids of the messages that it took."""
     deliveries: dict[str, str] = field(default_factory=dict)
     """Answer to each delivery of a bad event; "" for a good one."""
     accepted: Counter[str] = field(default_factory=Counter)
@@ -94,12 +117,25 @@ class SimulatedReceiver:
     requests: int = 0
     """Requests since the failure ended, while good events waited."""
 
-    def answer(self, names: Sequence[str], asked: Sequence[Peer], now: float) -> list[Response]:
+    @property
+    def finds_each(self) -> bool:
+        """Return whether it gets nothing twice: halves of a digest that failed five times cannot be found."""
+        return self.searched and not self.digest
+
+    def search(self, request: Request, now: float) -> Response:
+        """Say whether it has a message, unless it is down."""
+        (peer,) = self.peers
+        if peer.is_down(now):
+            return peer.answer("", now)
+        return Response(200 if dict(request.headers)["webhook-id"] in self.has else 404, {}, b"")
+
+    def answer(self, names: Sequence[str], identity: str, asked: Sequence[Peer], now: float) -> list[Response]:
         """Answer a message with these events: one that is bad spoils all of it. One peer that takes it is enough."""
         bad = next((answer for name in names if (answer := self.deliveries[name])), "")
         answers = [peer.answer("400" if bad == UNRENDERABLE else bad, now) for peer in asked]
         if any(answer.status == 204 for answer in answers):
             self.accepted.update(names)
+            self.has.add(identity)
             self.waiting.difference_update(names)
         return answers
 
@@ -126,7 +162,23 @@ class PlainConsumer:
         return Outcome({400: Verdict.REJECTED, 401: Verdict.PARKED}.get(response.status, Verdict.RETRY))
 
 
-PLAIN = PlainConsumer()
+class SearchedConsumer(PlainConsumer):
+    """One whose receiver is asked whether it has a delivery before that is sent again."""
+
+    def lookup(self, config: Config, *, delivery_id: str) -> tuple[Request, ...]:
+        return (Request("GET", config["urls"], (("webhook-id", delivery_id),), b""),)
+
+    def read_lookup(self, response: Response, *, now: float) -> LookupResult:
+        if response.status in (200, 404):
+            return Found("") if response.status == 200 else NotFound()
+        outcome = Outcome(Verdict.PARKED if response.status == 401 else Verdict.RETRY)
+        return Failed(with_retry_after(outcome, response, now))
+
+
+PLAIN, SEARCHED = PlainConsumer(), SearchedConsumer()
+
+
+Done = Callable[[Sequence[Answer]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +188,8 @@ class Flight:
     ends: float
     assignment: Assignment
     asked: Sequence[Peer]
-    answers: Sequence[Response]
-    done: Callable[[Sequence[Response]], None]
+    answers: Sequence[Answer]
+    done: Done
 
 
 class BrokenError(AssertionError):
@@ -156,7 +208,7 @@ class History:
         self.receivers = {name: self._receiver(name) for name in NAMES[: self.chance.randint(1, len(NAMES))]}
         self.workers = self.chance.choice(WORKERS)
         self.flying: list[Flight] = []
-        self.begun: list[tuple[Sequence[Request], Callable[[Sequence[Response]], None]]] = []
+        self.begun: list[tuple[Sequence[Request], Done]] = []
         self.lost: set[str] = set()
         """Deliveries that were sent, and whose results were lost with a kill."""
         self.changes = self._changes()
@@ -175,13 +227,16 @@ class History:
     def _receiver(self, name: str) -> SimulatedReceiver:
         chance = self.chance
         bad = (*TROUBLES, UNRENDERABLE)
+        peers = [self._peer() for _ in range(chance.choice((1, 1, 2, 3)))]
         return SimulatedReceiver(
             name,
-            [self._peer() for _ in range(chance.choice((1, 1, 2, 3)))],
+            peers,
             bad=chance.choice(((), bad, *((answer,) for answer in bad))),
             share=chance.choice((0.1, 0.4)),
             reconfigured=chance.random() < 0.5,
             digest=self.digests.random() < 0.3,
+            searched=len(peers) == 1 and chance.random() < 0.4,
+            answers_lost=chance.choice((0.0, 0.0, 0.2)),
         )
 
     def _peer(self) -> Peer:
@@ -217,7 +272,7 @@ class History:
         queues = Queues(self.store, {"Plain": 100.0}, self.workers, policy)  # type: ignore[arg-type]
         self.dispatcher = Dispatcher(self.store, queues, self, self, self._clock, self._clock)  # type: ignore[arg-type]
 
-    def begin(self, requests: Sequence[Request], done: Callable[[Sequence[Response]], None]) -> None:
+    def begin(self, requests: Sequence[Request], done: Done) -> None:
         """Keep what the dispatcher begins, as its transport."""
         self.begun.append((requests, done))
 
@@ -233,7 +288,8 @@ class History:
     def _route(self, receiver: SimulatedReceiver) -> Route:
         urls = " ".join(f"http://{receiver.endpoint}.example/{number}" for number in range(len(receiver.peers)))
         config = {"urls": urls} | ({"digest": "5s"} if receiver.digest else {})
-        route = Route(receiver.name, PLAIN, config, {}, str(receiver.settings), str(receiver.endpoint))
+        consumer = SEARCHED if receiver.searched else PLAIN
+        route = Route(receiver.name, consumer, config, {}, str(receiver.settings), str(receiver.endpoint))
         before = self.routes.get(receiver.name)
         if before is None:
             return route
@@ -247,22 +303,40 @@ class History:
             if not self.begun:  # it has ended at once, without a request
                 self.dispatcher.settle()
                 continue
-            requests, done = self.begun.pop()
-            asked = [receiver.peers[int(request.url.rpartition("/")[2])] for request in requests]
-            self._check_start(receiver, asked)
             receiver.in_flight += 1
             receiver.requests += 1 if receiver.waiting else 0
-            answers = receiver.answer([one.delivery_id for one in assignment.deliveries], asked, self.now)
-            ends = self.now + max(peer.latency for peer in asked) * self.chance.uniform(0.1, 2.0)
-            self.flying.append(Flight(ends, assignment, asked, answers, done))
+            self._fly(assignment)
         self.pause = assignment
 
-    def _check_start(self, receiver: SimulatedReceiver, asked: Sequence[Peer]) -> None:
+    def _fly(self, assignment: Assignment) -> None:
+        """Have the receiver answer the requests that the dispatcher has just begun."""
+        receiver = self.receivers[assignment.route.webhook]
+        requests, done = self.begun.pop()
+        asked = [receiver.peers[int(request.url.rpartition("/")[2])] for request in requests]
+        self._check_start(receiver, asked, assignment.route)
+        ends = self.now + max(peer.latency for peer in asked) * self.chance.uniform(0.1, 2.0)
+        self.flying.append(Flight(ends, assignment, asked, self._answers(receiver, assignment, requests, asked), done))
+
+    def _answers(
+        self, receiver: SimulatedReceiver, assignment: Assignment, requests: Sequence[Request], asked: Sequence[Peer]
+    ) -> Sequence[Answer]:
+        if requests[0].method == "GET":
+            return [receiver.search(requests[0], self.now)]
+        names = [one.delivery_id for one in assignment.deliveries]
+        answers = receiver.answer(names, dict(requests[0].headers)["webhook-id"], asked, self.now)
+        if any(answer.status == 204 for answer in answers) and self.chance.random() < receiver.answers_lost:
+            self.lost.update(() if receiver.finds_each else names)
+            return [SendError(FailureReason.TIMEOUT, "no answer")] * len(answers)
+        return answers
+
+    def _check_start(self, receiver: SimulatedReceiver, asked: Sequence[Peer], route: Route) -> None:
+        if route.settings_digest != str(receiver.settings):
+            raise BrokenError(f"{receiver.name}: a request under settings that had been replaced")
         early = max(peer.held_until for peer in asked) - self.now
         if early > 1e-6:
             raise BrokenError(f"{receiver.name}: a request {early:.3f} s before Retry-After's end")
-        if receiver.failed and receiver.in_flight:
-            raise BrokenError(f"{receiver.name}: {receiver.in_flight + 1} requests at once while it fails")
+        if receiver.failed and receiver.in_flight > 1:
+            raise BrokenError(f"{receiver.name}: {receiver.in_flight} requests at once while it fails")
 
     def _clock(self) -> float:
         return self.now
@@ -289,20 +363,27 @@ class History:
     def _end(self, flight: Flight) -> None:
         assignment = flight.assignment
         receiver = self.receivers[assignment.route.webhook]
-        receiver.in_flight -= 1
         flight.done(flight.answers)
+        if self.begun:  # it has searched, and goes on
+            self._fly(assignment)
+            return
+        receiver.in_flight -= 1
         self.dispatcher.settle()
-        statuses = {answer.status for answer in flight.answers}
-        if 204 in statuses:
+        statuses = {answer.status if isinstance(answer, Response) else 500 for answer in flight.answers}
+        if statuses & {200, 204}:
             receiver.failed, receiver.succeeded_at = False, self.now
         elif (
             (statuses & {500, 503, 429} or statuses == {401})
             and not assignment.delivery.attempts
-            and receiver.succeeded_at <= assignment.started
+            and receiver.succeeded_at < assignment.started
         ):
             receiver.failed = assignment.route.settings_digest == str(receiver.settings)
         for peer, answer in zip(flight.asked, flight.answers, strict=True):
-            if "retry-after" in answer.headers and assignment.route.endpoint_digest == str(receiver.endpoint):
+            if (
+                isinstance(answer, Response)
+                and "retry-after" in answer.headers
+                and assignment.route.endpoint_digest == str(receiver.endpoint)
+            ):
                 peer.held_until = max(peer.held_until, self.now + float(answer.headers["retry-after"]))
 
     def _change(self, what: str, name: str) -> None:
@@ -334,7 +415,8 @@ class History:
     def _kill(self) -> None:
         """Kill the dispatcher. The next one has what is in the store; what was in flight is sent again."""
         for flight in self.flying:
-            if any(answer.status == 204 for answer in flight.answers):
+            taken = any(isinstance(answer, Response) and answer.status == 204 for answer in flight.answers)
+            if taken and not self.receivers[flight.assignment.route.webhook].finds_each:
                 self.lost.update(str(one.seq) for one in flight.assignment.deliveries)
             self.receivers[flight.assignment.route.webhook].in_flight = 0
         self.flying.clear()

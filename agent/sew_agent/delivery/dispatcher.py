@@ -317,12 +317,18 @@ class Dispatcher:
 
     def _send(self, assignment: Assignment) -> None:
         """Begin an attempt, unless it may not be sent any more: the store may have taken long."""
-        if self._stopping or not self._may_send():
+        if self._stopping or not self._may_go_on(assignment):
             self._let_go(assignment)
             return
         digest = assignment.bundle.digest if assignment.bundle else None
         steps = steps_of(assignment.route, assignment.delivery, self._clock, digest, assignment.group)
         self._advance(assignment, steps, NOTHING, None)
+
+    def _may_go_on(self, assignment: Assignment) -> bool:
+        if not self._may_send():
+            return False
+        with self._lock:
+            return self._queues.may_go_on(assignment, self._now())
 
     def _discard_stale(self) -> None:
         with self._lock:
@@ -344,7 +350,7 @@ class Dispatcher:
             if (seconds := self._worked() - began) >= _LONG:
                 with self._lock:
                     self._queues.rest(assignment, self._now(), seconds)
-        if answers is not None and not self._may_send():  # what it asked before has delivered nothing
+        if answers is not None and not self._may_go_on(assignment):  # what it asked before has delivered nothing
             self._let_go(assignment)
             return
         if self._tracing:

@@ -176,6 +176,16 @@ class Queues:
         soonest = self._asleep[0][0] - now if self._asleep else self._check_every
         return min(max(soonest, 0.0), self._check_every)
 
+    def may_go_on(self, assignment: Assignment, now: float) -> bool:
+        """Return whether an assignment may make a request: its settings still hold, and its receiver may be asked.
+
+        Another one's answer may have come since it was assigned, or since it searched its receiver.
+        """
+        queue = self._queues.get(assignment.route.webhook)
+        if queue is not assignment.queue or queue.settings_version != assignment.settings_version:
+            return False
+        return not remaining(queue.receiver.held_until, self._policy.furthest, now)
+
     def gather_no_longer(self) -> None:
         """Let digests wait for nothing more: no event follows in this run."""
         for queue in self._queues.values():
