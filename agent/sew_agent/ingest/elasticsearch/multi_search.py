@@ -132,6 +132,7 @@ class MultiSearch:
         jobs = [replace(job, queries=[query for query in job.queries if query.webhook not in deferred]) for job in jobs]
         run = _SearchRun()
         self._forget_old_refusals()
+        self.costs.begin_run()
         tasks = [
             _Task(number, group, selectors)
             for number, job in enumerate(jobs)
@@ -142,6 +143,7 @@ class MultiSearch:
                 more for task, answer in self._ask(index, jobs, tasks) for more in self._handle(run, task, answer, jobs)
             ]
         refused = self._confirm_refused(index, jobs, run)
+        self.costs.end_run()
         self._at_once = min(self._at_once + _REGROWN, _MOST_AT_ONCE)
         return [self._result(run, job) for job in range(len(jobs))], refused
 
@@ -177,11 +179,12 @@ class MultiSearch:
         Where nothing has many, the queries with any of them may be the reason for a single search.
         """
         self._at_once = max(1, len(batch) // 2)
-        queries = [query for task in batch for query in task.group]
+        queries = {query.webhook: query for task in batch for query in task.group}.values()
         if many := [query for query in queries if query.wildcards >= MANY]:
-            self.costs.suspect(many, seconds)
+            self.costs.suspect(many, seconds, alone=True)
         elif len(batch) == 1 and not self._break_selectors(batch[0].selectors, seconds):
-            self.costs.suspect([query for query in queries if query.wildcards], seconds)
+            alone = not any(selector.wildcards for selector in batch[0].selectors)
+            self.costs.suspect([query for query in queries if query.wildcards], seconds, alone=alone)
 
     def _break_selectors(self, selectors: Sequence[NamedSelector], seconds: float) -> bool:
         """Ask those with many wildcards no more, and return whether there is one."""

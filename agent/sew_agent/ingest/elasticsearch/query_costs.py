@@ -22,11 +22,12 @@ _AT_ONCE = 3.0
 
 @dataclass(frozen=True, slots=True)
 class _Cost:
-    """Seconds that a query takes, or its share of those in which it was not answered with others."""
+    """Seconds that a query takes, or its share of those without an answer to it and others; 0.0 where it is quick."""
 
     query: NamedQuery
     seconds: float
     told: bool
+    """True where a warning has said so of this query."""
 
 
 class QueryCosts:
@@ -34,21 +35,38 @@ class QueryCosts:
 
     def __init__(self) -> None:
         self._costs: dict[str, _Cost] = {}
+        """The one that was learnt last is the last."""
+        self._longest: dict[str, tuple[NamedQuery, float]] = {}
+        """The most that a costly query has taken in one search of this run."""
         self._warnings: list[SourceWarning] = []
+
+    def begin_run(self) -> None:
+        """Begin a run, in which a query is asked of several shards or indices."""
+        self._longest.clear()
+
+    def end_run(self) -> None:
+        """Ask those queries with the others again that every search of this run has answered quickly."""
+        for query, share in self._longest.values():
+            if self.of(query) and share < _LEAST_SHARE:
+                self._learn(query, 0.0, certain=False)
 
     def charge(self, group: Iterable[NamedQuery], seconds: float) -> None:
         """Record that a search for these queries took so long."""
         costly = [query for query in group if query.wildcards >= MANY or self.of(query)]
         for query, share in _shares(costly, seconds):
-            if self.of(query) and share < _LEAST_SHARE:
-                del self._costs[query.webhook]
-            elif self.of(query) or (seconds >= SLOW and share >= _LEAST_SHARE):
-                self._learn(query, share, certain=True)
+            _, before = self._longest.get(query.webhook, (query, 0.0))
+            self._longest[query.webhook] = (query, max(share, before))
+            if share >= _LEAST_SHARE and (seconds >= SLOW or self.of(query)):
+                self._learn(query, share, certain=len(costly) == 1 or query.wildcards >= MANY)
 
-    def suspect(self, group: Sequence[NamedQuery], seconds: float) -> None:
-        """Record that a search was not answered in so many seconds, and that one or more of these are the reason."""
+    def suspect(self, group: Sequence[NamedQuery], seconds: float, *, alone: bool) -> None:
+        """Record that one or more of these may be the reason why a search was not answered in so many seconds.
+
+        `alone`: nothing else of the search may be. Even then it may be the server, unless the query was asked apart.
+        """
         for query, share in _shares(group, seconds):
-            self._learn(query, share, certain=len(group) == 1 or query.wildcards >= MANY)
+            apart = alone and len(group) == 1 and self.of(query) > 0
+            self._learn(query, share, certain=apart or (query.wildcards >= MANY and share >= _LEAST_SHARE))
 
     def of(self, query: NamedQuery) -> float:
         """Return the seconds that a query takes; 0 for one that is quick, or not known."""
@@ -56,13 +74,16 @@ class QueryCosts:
         return known.seconds if known else 0.0
 
     def deferred(self, queries: Collection[NamedQuery]) -> frozenset[str]:
-        """Return the webhooks to ask later: slow ones beside quick ones, else those above the limit, slowest first."""
+        """Return the webhooks to ask later: slow ones beside quick ones, else those above the limit.
+
+        The quickest are asked first, and of equal ones those that were not asked for longest.
+        """
         slow: Mapping[str, float] = {query.webhook: self.of(query) for query in queries if self.of(query)}
         if any(query.webhook not in slow for query in queries):
             return frozenset(slow)
         total, skipped = 0.0, []
-        for number, (webhook, seconds) in enumerate(sorted(slow.items(), key=lambda item: item[1])):
-            total += seconds
+        for number, webhook in enumerate(sorted(filter(slow.__contains__, self._costs), key=slow.__getitem__)):
+            total += slow[webhook]
             skipped += [webhook] if number and total > _AT_ONCE else []
         return frozenset(skipped)
 
@@ -76,7 +97,7 @@ class QueryCosts:
         return known if known and known.query.dsl is query.dsl else None
 
     def _learn(self, query: NamedQuery, seconds: float, *, certain: bool) -> None:
-        """Note what a query takes, and tell it once where it is certain."""
+        """Note what a query takes, and tell it once where that is certain."""
         known = self._known(query)
         told = bool(known and known.told)
         if certain and not told:
@@ -86,6 +107,7 @@ class QueryCosts:
                 "others'; fewer wildcards, or none at a value's beginning, are quicker"
             )
             self._warnings.append(SourceWarning("costly", text, webhooks=(query.webhook,)))
+        self._costs.pop(query.webhook, None)
         self._costs[query.webhook] = _Cost(query, seconds, told or certain)
 
 

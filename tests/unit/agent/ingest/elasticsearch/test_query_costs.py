@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from kubectl_sew.elasticsearch.access import ElasticsearchError
 from kubectl_sew.elasticsearch.connection import TIMED_OUT
 from sew_agent.ingest.elasticsearch.multi_search import MultiSearch, SearchJob
-from sew_agent.ingest.elasticsearch.named_queries import NamedQuery
+from sew_agent.ingest.elasticsearch.named_queries import NamedQuery, NamedSelector
 from sew_agent.ingest.elasticsearch.query_costs import QueryCosts
 
 
@@ -47,7 +48,9 @@ def test_of_slow_queries_alone_so_many_are_asked_as_take_a_few_seconds_and_one_a
 def test_a_query_that_is_quick_again_or_another_is_asked_with_the_others() -> None:
     costs = QueryCosts()
     costs.charge([HEAVY, HEAVIER], 8.0)
+    costs.begin_run()
     costs.charge([HEAVY], 0.01)
+    costs.end_run()
     assert costs.deferred([QUICK, HEAVY, HEAVIER]) == {"heavier"}
     assert costs.deferred([QUICK, query("heavier", 2)]) == frozenset()
 
@@ -113,6 +116,62 @@ class ChokingIndex:
 
     def search_many(self, searches: Sequence[tuple[object, Any]]) -> list[dict[str, Any]]:
         if any(self._chokes_on in json.dumps(body) for _, body in searches):
+            raise ElasticsearchError("did not answer in time", kind=TIMED_OUT)
+        return [{"took": 5, "hits": {"hits": []}} for _ in searches]
+
+
+def test_a_query_that_one_shard_answers_quickly_and_another_slowly_stays_slow_and_is_told_once() -> None:
+    costs = QueryCosts()
+    for _ in range(3):
+        costs.begin_run()
+        costs.charge([HEAVY], 5.0)
+        costs.charge([HEAVY], 0.01)
+        costs.end_run()
+    assert costs.of(HEAVY) == 5.0
+    assert len(costs.take_warnings()) == 1
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_one_with_many_wildcards_waits_for_none_with_few_that_is_never_answered(names: tuple[str, str]) -> None:
+    few, many = (query(name, wildcards) for name, wildcards in zip(names, (2, 20), strict=True))
+    few = replace(few, dsl={"wildcard": {"host": "*never"}})
+    plain = NamedQuery("plain", None, {"term": {"host": "a"}}, {}, 1, 20)
+    answered = runs_until_answered(MultiSearch("time"), ChokingIndex(few), sorted([plain, few, many], key=webhook_of))
+    assert answered.keys() == {"plain", many.webhook}
+
+
+def webhook_of(one: NamedQuery) -> str:
+    return one.webhook
+
+
+def test_after_a_stall_of_the_server_the_quick_ones_are_answered_and_nobody_is_called_slow() -> None:
+    multi_search, index = MultiSearch("time"), StallingIndex()
+    few = [replace(query(f"w{number}", 2), dsl={"wildcard": {"host": str(number)}}) for number in range(3)]
+    for _ in range(5):
+        with pytest.raises(ElasticsearchError):
+            multi_search.run(index, [SearchJob({}, [], few, {"size": 10})])  # type: ignore[arg-type]
+    index.stalls = False
+    assert runs_until_answered(multi_search, index, few).keys() == {"w0", "w1", "w2"}
+
+
+def test_a_pause_of_the_server_names_no_query_and_a_selector_no_webhook() -> None:
+    multi_search, index = MultiSearch("time"), StallingIndex()
+    selector = NamedSelector("exception", {"wildcard": {"host": "*a"}}, 1, 20, wildcards=2)
+    for selectors in ([], [selector], [selector]):
+        job = SearchJob({}, [], [query("few", 2)], {"size": 10}, selectors)
+        with pytest.raises(ElasticsearchError):
+            multi_search.run(index, [job])  # type: ignore[arg-type]
+        assert multi_search.costs.take_warnings() == []
+
+
+class StallingIndex:
+    """An index that answers nothing in time while it stalls."""
+
+    timeout = 30.0
+    stalls = True
+
+    def search_many(self, searches: Sequence[object]) -> list[dict[str, Any]]:
+        if self.stalls:
             raise ElasticsearchError("did not answer in time", kind=TIMED_OUT)
         return [{"took": 5, "hits": {"hits": []}} for _ in searches]
 
