@@ -321,7 +321,7 @@ class Dispatcher:
             self._let_go(assignment)
             return
         digest = assignment.bundle.digest if assignment.bundle else None
-        steps = steps_of(assignment.route, assignment.delivery, self._clock, digest, assignment.group)
+        steps = steps_of(assignment.route, assignment.delivery, self._moment, digest, assignment.group)
         self._advance(assignment, steps, NOTHING, None)
 
     def _may_go_on(self, assignment: Assignment) -> bool:
@@ -360,6 +360,11 @@ class Dispatcher:
             self._transport.begin(requests, done)
         except Exception as error:  # noqa: BLE001 - a mistake of ours costs one event, which is kept; it may have arrived
             done([SendError(FailureReason.INTERNAL, internal_error(error))] * len(requests))
+
+    def _moment(self) -> float:
+        """Return the time by a clock of which all pauses know how it was set."""
+        with self._lock:
+            return self._now()
 
     def _now(self) -> float:
         """Return the time, and move all pauses with a clock that was set. The caller holds the lock."""

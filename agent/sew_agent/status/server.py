@@ -182,10 +182,14 @@ class _Server(ThreadingMixIn, TCPServer):
         self._free.release()
 
     def _cut_oldest(self) -> None:
-        """Cut the oldest idle connection off, else the oldest: its thread then reads the end, and is free."""
+        """Cut the oldest idle connection off, else the oldest: its thread then reads the end, and is free.
+
+        The newest is none: what it asks may be on the way.
+        """
         with self._lock:
-            idle = (connection for connection in self._open if connection not in self._asked)
-            oldest = next(idle, next(iter(self._open), None))
+            served = list(self._open)
+        idle = [connection for connection in served[:-1] if connection not in self._asked]
+        oldest = next(iter(idle or served), None)
         if oldest is not None:
             with suppress(OSError):
                 oldest.shutdown(SHUT_RDWR)

@@ -447,6 +447,34 @@ def test_what_follows_a_search_is_not_sent_where_it_may_not_be_any_more(
     assert harness.store.pending_counts() == {}
 
 
+@pytest.mark.parametrize("seconds", [0, 3_600, -3_600])
+def test_a_peers_time_lasts_as_long_where_the_clock_is_set_before_its_answer(
+    harness: DispatcherHarness, seconds: float
+) -> None:
+    both = Route("a", CONSUMERS["AlertManager"], {"url": "http://one/api/v2/alerts,http://two/api/v2/alerts"})
+    harness.dispatcher.serve({"a": both})
+    harness.enqueue("a")
+
+    def busy(_: Request) -> Response:
+        harness.clock.set(seconds)
+        return Response(429, {"retry-after": "300"}, b"")
+
+    harness.receivers.answers = {"one": busy, "two": status(200)}
+    harness.run()
+    harness.receivers.answers["one"] = status(200)
+    for _ in range(2):
+        harness.receivers.received.clear()
+        harness.clock.now += 149
+        enqueue_more(harness, 1)
+        harness.run()
+        assert [host for host, _ in harness.receivers.received] == ["two"]
+    harness.receivers.received.clear()
+    harness.clock.now += 2
+    enqueue_more(harness, 1)
+    harness.run()
+    assert [host for host, _ in harness.receivers.received] == ["one", "two"]
+
+
 def given(answers: Sequence[Response | SendError]) -> Callable[[Request], Response]:
     """Give one answer after the other."""
     remaining = iter(answers)
