@@ -35,10 +35,16 @@ class ScriptedReceivers:
         self.answers: dict[str, Callable[[Request], Response]] = {}
         self.received: list[tuple[str, str]] = []
         self.threaded = False
+        self.held: list[tuple[Sequence[Request], Callable[[Sequence[Answer]], None]]] | None = None
+        """Requests that wait for their answers, while a test holds them."""
         self._ended: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
 
     def begin(self, requests: Sequence[Request], done: Callable[[Sequence[Answer]], None]) -> None:
+        if self.held is not None:
+            self.held.append((requests, done))
+            return
+
         def send() -> None:
             answers = self.send(requests)
             self._ended.put(lambda: done(answers))
@@ -155,6 +161,21 @@ class DispatcherHarness:
         while not (pause := self.dispatcher.step()):
             pass
         return pause
+
+    def begin(self) -> Callable[[], None]:
+        """Begin the next assignment; return what has its request answered."""
+        assignment = self.dispatcher.next_assignment()
+        assert isinstance(assignment, Assignment)
+        self.receivers.held = []
+        self.dispatcher.begin(assignment)
+        ((requests, done),), self.receivers.held = self.receivers.held, None
+
+        def answer() -> None:
+            done(self.receivers.send(requests))
+            self.receivers.run(0.0)
+            self.dispatcher.settle()
+
+        return answer
 
     def deliver(self, assignment: Assignment) -> None:
         """Deliver an assignment that was taken before."""

@@ -42,14 +42,24 @@ def test_a_webhook_that_moves_is_in_flight_until_the_results_of_its_requests_are
 ) -> None:
     harness.enqueue("w", 2)
     harness.serve("w")
-    assignment = harness.dispatcher.next_assignment()
-    assert isinstance(assignment, Assignment)
+    answer = harness.begin()
     harness.dispatcher.serve({}, moving={"w"})
     assert set(harness.dispatcher.in_flight({"w", "other"})) == {"w"}
     assert isinstance(harness.dispatcher.next_assignment(), float), "nothing more of it begins"
-    harness.deliver(assignment)
+    answer()
     assert not harness.dispatcher.in_flight({"w"})
     assert harness.store.pending_counts() == {"w": 1}
+
+
+def test_what_was_assigned_and_not_sent_yet_is_left_to_the_new_owner(harness: DispatcherHarness) -> None:
+    harness.enqueue("w")
+    harness.serve("w")
+    assignment = harness.dispatcher.next_assignment()
+    assert isinstance(assignment, Assignment)
+    harness.dispatcher.serve({}, moving={"w"})
+    harness.deliver(assignment)
+    assert (harness.receivers.received, harness.store.pending_counts()) == ([], {"w": 1})
+    assert not harness.dispatcher.in_flight({"w"})
 
 
 @pytest.mark.parametrize("tried", [False, True])

@@ -237,13 +237,13 @@ def test_retry_after_holds_over_a_change_of_settings_while_the_receiver_is_the_s
 
     harness.dispatcher.serve(settings("old"))
     harness.enqueue("a", 5)
-    assignment = next_assignment(harness)
+    answer = harness.begin()
     if away:
         harness.dispatcher.serve({})
     else:
         harness.dispatcher.serve(settings("new"))
     harness.receivers.answers["a"] = status(429, retry_after="60")
-    harness.deliver(assignment)
+    answer()
     harness.receivers.answers.clear()
     harness.dispatcher.serve(settings("new"))
     harness.pass_time(59)
@@ -252,25 +252,25 @@ def test_retry_after_holds_over_a_change_of_settings_while_the_receiver_is_the_s
     assert harness.store.counters()[0].delivered == 5
 
 
-def start_many(harness: DispatcherHarness, count: int) -> list[Assignment]:
-    """`a` has accepted events, and gets so many at once from now on."""
+def start_many(harness: DispatcherHarness, count: int) -> list[Callable[[], None]]:
+    """`a` has accepted events, and has so many in flight now; return what answers each."""
     harness.serve("a")
     harness.enqueue("a", 30)
     harness.deliver(next_assignment(harness))
-    assignments = [next_assignment(harness)]
-    while len(assignments) < count:
+    answers = [harness.begin()]
+    while len(answers) < count:
         harness.clock.now += 1
-        assignments.append(next_assignment(harness))
-    return assignments
+        answers.append(harness.begin())
+    return answers
 
 
 def test_retry_after_holds_whatever_other_requests_in_flight_come_to(harness: DispatcherHarness) -> None:
-    assignments = start_many(harness, 4)
+    answers = start_many(harness, 4)
     harness.receivers.answers["a"] = status(429, retry_after="60")
-    harness.deliver(assignments[0])
+    answers[0]()
     harness.receivers.answers.clear()
-    for assignment in assignments[1:]:
-        harness.deliver(assignment)
+    for answer in answers[1:]:
+        answer()
     before = len(sent(harness))
     harness.pass_time(59)
     assert len(sent(harness)) == before
@@ -279,10 +279,9 @@ def test_retry_after_holds_whatever_other_requests_in_flight_come_to(harness: Di
 
 
 def test_of_several_waits_the_longest_holds(harness: DispatcherHarness) -> None:
-    assignments = start_many(harness, 3)
-    for assignment, seconds in zip(assignments, ("30", "90", "60"), strict=True):
+    for answer, seconds in zip(start_many(harness, 3), ("30", "90", "60"), strict=True):
         harness.receivers.answers["a"] = status(429, retry_after=seconds)
-        harness.deliver(assignment)
+        answer()
     harness.receivers.answers.clear()
     harness.pass_time(89)
     assert len(sent(harness)) == 4
@@ -291,26 +290,26 @@ def test_of_several_waits_the_longest_holds(harness: DispatcherHarness) -> None:
 
 
 def test_a_late_success_does_not_lift_what_was_learnt_since(harness: DispatcherHarness) -> None:
-    assignments = start_many(harness, 3)
+    answers = start_many(harness, 3)
     harness.receivers.answers["a"] = status(401)
-    harness.deliver(assignments[0])
-    harness.deliver(assignments[1])
+    answers[0]()
+    answers[1]()
     harness.receivers.answers.clear()
     receiver = harness.store.receivers()["a"]
-    harness.deliver(assignments[2])
+    answers[2]()
     assert harness.store.receivers()["a"] == receiver
     assert receiver.failures == 1, "two that failed together are one failure"
 
 
 def test_a_late_failure_says_nothing_of_a_receiver_that_has_recovered(harness: DispatcherHarness) -> None:
-    assignments = start_many(harness, 2)
+    answers = start_many(harness, 2)
     harness.receivers.answers["a"] = status(401)
-    harness.deliver(assignments[0])
+    answers[0]()
     harness.receivers.answers.clear()
-    harness.deliver(assignments[1])
-    late = next_assignment(harness)
+    answers[1]()
+    late = harness.begin()
     harness.receivers.answers["a"] = status(401)
-    harness.deliver(late)
+    late()
     assert harness.store.receivers()["a"].parked, "two of them in a row, one after the other"
 
 
