@@ -103,7 +103,7 @@ class Gathering:
     def __init__(self, settings: DigestSettings, maps: EventMaps, in_flight: set[int]) -> None:
         self.settings = settings
         self.maps = maps
-        self._in_flight = in_flight
+        self.in_flight = in_flight
         self._within = settings.within
         self._groups: dict[str, _Group] = {}
         self._queue: list[tuple[float, int, str]] = []
@@ -123,7 +123,7 @@ class Gathering:
     @property
     def after(self) -> int:
         """Return the `seq` behind which deliveries are not known."""
-        if not self._known and not self._in_flight:
+        if not self._known and not self.in_flight:
             self._scanned = 0
         return self._scanned
 
@@ -138,12 +138,12 @@ class Gathering:
 
     @property
     def is_empty(self) -> bool:
-        return not (self._known or self._returned or self._in_flight)
+        return not (self._known or self._returned or self.in_flight)
 
     @property
     def returned(self) -> Sequence[int]:
         """Return what failed, and is to be read again now."""
-        return sorted(self._returned - self._in_flight)
+        return sorted(self._returned - self.in_flight)
 
     def scan(self, page: Sequence[Delivery], skip: Collection[int], longest: float, now: float) -> None:
         """Learn of the deliveries behind `after`."""
@@ -156,7 +156,7 @@ class Gathering:
         digests: dict[str, list[Delivery]] = {}
         for delivery in deliveries:
             self._returned.discard(delivery.seq)
-            if delivery.seq in self._known or delivery.seq in self._in_flight:
+            if delivery.seq in self._known or delivery.seq in self.in_flight:
                 continue
             self._known.add(delivery.seq)
             if delivery.digest:
@@ -200,7 +200,7 @@ class Gathering:
             group.most = MOST
         if members:
             group.in_flight = True
-            self._in_flight.update(member.seq for member in members)
+            self.in_flight.update(member.seq for member in members)
         else:
             self._put(message.group)
 
@@ -224,7 +224,7 @@ class Gathering:
 
     def end(self, message: Message, numbers: Collection[int], now: float) -> None:
         """Let a message's group go on: its result is in the store."""
-        self._in_flight.difference_update(numbers)
+        self.in_flight.difference_update(numbers)
         if group := self._groups.get(message.group):
             group.in_flight = False
             self._put(message.group)

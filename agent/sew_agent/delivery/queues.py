@@ -67,8 +67,8 @@ class Queues:
         `most`: requests in flight. `maps`: how the events of digests are read.
         """
         self._maps = maps
-        self._gathered_in_flight: dict[str, set[int]] = {}
-        """Webhook with digests -> its deliveries in flight, also those that began under other settings."""
+        self._gatherings: dict[str, Gathering] = {}
+        """Webhook with digests -> what gathers its events, also while it is not served and some are in flight."""
         self._store = store
         self._rates = rates
         self._most = most
@@ -125,6 +125,7 @@ class Queues:
         for name in self._queues.keys() - routes.keys():
             self._queues[name].receiver = after[name]
         self._queues = {name: self._queue(route, after[name], now) for name, route in routes.items()}
+        self._gatherings = {name: one for name, one in self._gatherings.items() if name in routes or one.in_flight}
         self._wake_all()
 
     def in_flight(self, webhooks: Collection[str]) -> Collection[str]:
@@ -318,11 +319,19 @@ class Queues:
         return before
 
     def _gathering(self, route: Route, before: Gathering | None) -> Gathering | None:
-        """Return what gathers a webhook's events; `before` where its settings are the same."""
+        """Return what gathers a webhook's events; `before` where its settings are the same.
+
+        So it is for one that was not served for a moment, while something of it is in flight: its groups wait for that.
+        """
         asked = digest_settings(route.config) if isinstance(route.consumer, SendsDigests) else None
         if asked is None or (before and before.settings == asked):
             return before if asked else None
-        return Gathering(asked, self._maps, self._gathered_in_flight.setdefault(route.webhook, set()))
+        last = self._gatherings.get(route.webhook)
+        if last and last.in_flight and last.settings == asked:
+            last.reset()
+            return last
+        made = self._gatherings[route.webhook] = Gathering(asked, self._maps, last.in_flight if last else set())
+        return made
 
     def _admits(self, queue: Queue) -> bool:
         """Return whether a queue may have one more request in flight."""
@@ -381,7 +390,7 @@ class Queues:
         """Read due deliveries from the store; return the seconds until the next read where there are none."""
         name, pause, longest = queue.route.webhook, self._retry_pause(queue, now), self._policy.longest
         limit = max(PREFETCH, len(queue.in_flight))
-        skip = queue.in_flight | self._gathered_in_flight.get(name, set())
+        skip = queue.in_flight | (self._gatherings[name].in_flight if name in self._gatherings else set())
         deliveries = self._store.due(name, now=now, limit=limit, skip=skip, retries=not pause, longest=longest)
         queue.prefetched.extend(deliveries)
         queue.empty = not deliveries

@@ -94,6 +94,28 @@ def books(harness: DispatcherHarness) -> tuple[int, int, int, int]:
     return row.seen, row.delivered, row.pending, row.dead
 
 
+def test_a_group_waits_for_what_it_has_in_flight_also_where_its_webhook_was_not_served_for_a_moment(
+    harness: DispatcherHarness, sent: Sent
+) -> None:
+    enqueue(harness, ["first"])
+    settle(harness)
+    sent.messages.clear()
+    harness.clock.now += 70
+    enqueue(harness, some(3))
+    answer = harness.begin()
+    harness.dispatcher.serve({}, moving={"a"})
+    serve(harness)
+    enqueue(harness, some(2, "later"))
+    harness.clock.now += 70
+    settle(harness)
+    assert sent.messages == [], "the answer to the first is still to come"
+    answer()
+    settle(harness)
+    wait(harness, 60)
+    assert [ids for _, ids in sent.messages] == [some(3), some(2, "later")]
+    assert books(harness) == (6, 6, 0, 0)
+
+
 def test_the_first_event_of_a_quiet_group_goes_at_once_and_the_rest_together(
     harness: DispatcherHarness, sent: Sent
 ) -> None:
