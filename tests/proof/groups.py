@@ -83,7 +83,8 @@ def crowded(
     made_by = definitions_of(changes)
     lowest = min((definition.severity for definition in made_by.values()), default=0)
     selected = sorted(event.at for event in events.values() if event.severity >= lowest)
-    seen, groups = _Seen(changes, begins, cut, limits, selected), defaultdict[str, _Group](_Group)
+    last_sent = {number: arrival.began for arrival in arrived for number in arrival.events}
+    seen, groups = _Seen(changes, begins, cut, limits, selected, last_sent), defaultdict[str, _Group](_Group)
     for arrival in arrived:
         key = group_of(arrival, made_by, events)
         if key is None:
@@ -115,6 +116,8 @@ class _Seen:
     limits: Limits
     selected: Sequence[float]
     """When each event was written that it may be sent."""
+    last_sent: Mapping[int, float]
+    """When each event was sent for the last time."""
     tried: Counter[int] = field(default_factory=Counter)
     """How often each event was sent, in whichever messages."""
     numbers: dict[str, int] = field(default_factory=dict)
@@ -187,8 +190,12 @@ class _Seen:
         )
 
     def _was_not_heard(self, arrival: Arrival) -> bool:
-        """Return whether the answer came when its sender had surely given up: one that is paused hears it later."""
-        if not is_late(arrival, self.limits):
+        """Return whether the answer came when its sender had surely given up: one that is paused hears it later.
+
+        So does one that has no processor for so long: then nothing of the message is ever sent again.
+        """
+        sent_again = any(self.last_sent[number] > arrival.began for number in arrival.events)
+        if not (is_late(arrival, self.limits) and sent_again):
             return False
         return arrival.ended >= later_by_stops(arrival.began + self.limits.timeout, self.cut, self.limits)
 

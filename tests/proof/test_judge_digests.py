@@ -20,6 +20,7 @@ OF_TWO = [*OF_WAF, event(8, kind="alert")]
 FIRST, REST = message((0,), 11.0), message((1, 2, 3, 4, 5, 6, 7), 21.3)
 UNKNOWN = message((0, 1, 2, 3), 11.0, 503)
 LATER = message((4, 5, 6, 7), 33.0)
+LATE = replace(UNKNOWN, status=204, ended=15.0)
 ALL_LATER = message((0, 4, 5, 6, 7), 33.0)
 MANY = [event(number, kind="waf") for number in range(1002)]
 STORM = [event(number, kind="waf") for number in range(20_001)]
@@ -118,7 +119,7 @@ WRONG_DIGESTS = {
     "another message before one that was answered late": (
         "crowded",
         1,
-        gathered(replace(UNKNOWN, status=204, ended=15.0), message((4, 5, 6, 7), 22.0)),
+        gathered(LATE, message((4, 5, 6, 7), 22.0), replace(LATE, began=25.0, ended=25.1)),
     ),
     "a digest that may have arrived, dissolved": (
         "crowded",
@@ -133,6 +134,9 @@ WRONG_DIGESTS = {
 }
 RIGHT_DIGESTS = {
     "one at once, and the rest when the time is over": gathered(FIRST, REST),
+    "one that was answered late, and heard after all: it is never sent again": gathered(
+        LATE, message((4, 5, 6, 7), 22.0)
+    ),
     "another group has a time of its own": gathered(FIRST, message((8,), 11.5), REST, events=OF_TWO),
     "a full one does not wait": gathered(
         FIRST, message(tuple(range(1, 1001)), 11.5), message((1001,), 21.7), events=MANY
