@@ -129,7 +129,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "limits": lambda value: body_limits.check_limits({"limits": value}),
     "Jira's fields": lambda value: jira_fields.check_fields({"fields": value}),
     "what is expected of an answer": lambda value: expectation.check_expect({"expect": value}),
-    "digests": lambda value: check_digest({"digest": value, "digestBy": value}),
+    "digests": lambda value: check_digest({"digest": value, "groupBy": value}),
     "words for severities": severity_words.read_severity_words,
     "certificates": lambda pem: (tls.holds_certificates(pem), tls.why_unusable(pem, pem)),
     "a line of events": event,

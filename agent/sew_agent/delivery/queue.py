@@ -101,8 +101,13 @@ def learn(assignment: Assignment, outcome: Outcome, now: float) -> None:
             queue.pace.refuse(assignment.started, now, max(queue.receiver.held_until - now, 0.0))
 
 
+def has_its_settings(assignment: Assignment, queue: Queue | None) -> bool:
+    """Return whether a webhook's queue still has the settings under which an assignment began."""
+    return queue is assignment.queue and queue.settings_version == assignment.settings_version
+
+
 def staleness_of(assignment: Assignment, queue: Queue) -> Staleness:
-    if queue is not assignment.queue or queue.settings_version != assignment.settings_version:
+    if not has_its_settings(assignment, queue):
         same = queue.route.endpoint_digest == assignment.route.endpoint_digest
         return Staleness.SETTINGS if same else Staleness.ENDPOINT
     return Staleness.NOTHING if queue.receiver_version == assignment.receiver_version else Staleness.RECEIVER

@@ -18,7 +18,7 @@ from sew_agent.delivery.concurrency_limit import ConcurrencyLimit
 from sew_agent.delivery.gathered import SCAN_PAUSE, judge, look_ahead, take_next
 from sew_agent.delivery.gathering import Gathering
 from sew_agent.delivery.pace import Pace
-from sew_agent.delivery.queue import Assignment, Queue, QueueChanges, learn, staleness_of
+from sew_agent.delivery.queue import Assignment, Queue, QueueChanges, has_its_settings, learn, staleness_of
 from sew_agent.delivery.retry import (
     Decision,
     Policy,
@@ -183,9 +183,9 @@ class Queues:
         Another one's answer may have come since it was assigned, or since it searched its receiver.
         """
         queue = self._queues.get(assignment.route.webhook)
-        if queue is not assignment.queue or queue.settings_version != assignment.settings_version:
+        if not has_its_settings(assignment, queue):
             return False
-        return not remaining(queue.receiver.held_until, self._policy.furthest, now)
+        return not remaining(assignment.queue.receiver.held_until, self._policy.furthest, now)
 
     def gather_no_longer(self) -> None:
         """Let digests wait for nothing more: no event follows in this run."""

@@ -133,10 +133,8 @@ class _Server(ThreadingMixIn, TCPServer):
         self.address_family = AF_INET6 if ":" in listen[0] else AF_INET
         self._free = threading.BoundedSemaphore(CLIENTS)
         self._lock = threading.Lock()
-        self._open: dict[socket, None] = {}
-        """Served connections, the oldest first."""
-        self._asked: set[socket] = set()
-        """Those of them whose request has come."""
+        self._open: dict[socket, bool] = {}
+        """Served connections, the oldest first -> whether their requests have come."""
         super().__init__(listen, handler)
 
     def server_bind(self) -> None:
@@ -157,7 +155,7 @@ class _Server(ThreadingMixIn, TCPServer):
                 self.shutdown_request(request)
                 return
         with self._lock:
-            self._open[request] = None
+            self._open[request] = False
         try:
             super().process_request(request, client_address)
         except RuntimeError:  # the system gives no more threads: this client comes again
@@ -173,12 +171,11 @@ class _Server(ThreadingMixIn, TCPServer):
     def asked(self, request: Any) -> None:
         """Take note that a connection's request has come: others make room before it."""
         with self._lock:
-            self._asked.add(request)
+            self._open[request] = True
 
     def _let_go(self, request: Any) -> None:
         with self._lock:
             self._open.pop(request, None)
-            self._asked.discard(request)
         self._free.release()
 
     def _cut_oldest(self) -> None:
@@ -188,7 +185,7 @@ class _Server(ThreadingMixIn, TCPServer):
         """
         with self._lock:
             served = list(self._open)
-        idle = [connection for connection in served[:-1] if connection not in self._asked]
+            idle = [connection for connection in served[:-1] if not self._open[connection]]
         oldest = next(iter(idle or served), None)
         if oldest is not None:
             with suppress(OSError):
