@@ -34,8 +34,8 @@ from sew_agent.delivery.retry import DOWN_AFTER, Policy
 from tests.simulation.memory_store import MemoryStore
 
 START = 1_800_000_000.0
-STEPS = 5_000
-"""Steps after which a history must be over."""
+STEPS = 10_000
+"""Steps for each webhook, after which a history must be over: a parked one is tried once an hour, the others go on."""
 LONGEST = 300.0
 WORKERS = (1, 4, 16)
 LATENCIES = (0.0, 0.01, 0.3, 4.0)
@@ -212,6 +212,7 @@ class History:
         self.workers = self.chance.choice(WORKERS)
         self.flying: list[Flight] = []
         self.begun: list[tuple[Sequence[Request], Done]] = []
+        self.requests = 0
         self.lost: set[str] = set()
         """Deliveries that were sent, and whose results were lost with a kill."""
         self.changes = self._changes()
@@ -220,7 +221,7 @@ class History:
     def run(self) -> None:
         """Run the history. Raises BrokenError."""
         self._serve()
-        for _ in range(STEPS):
+        for _ in range(STEPS * len(self.receivers)):
             self._begin_all()
             if not self.flying and not self.changes and self._is_over():
                 break
@@ -316,6 +317,7 @@ class History:
         """Have the receiver answer the requests that the dispatcher has just begun."""
         receiver = self.receivers[assignment.route.webhook]
         requests, done = self.begun.pop()
+        self.requests += len(requests)
         asked = [receiver.peers[int(request.url.rpartition("/")[2])] for request in requests]
         self._check_start(receiver, asked, assignment.route)
         ends = self.now + max(peer.latency for peer in asked) * self.chance.uniform(0.1, 2.0)
@@ -470,10 +472,17 @@ class History:
             )
 
 
-def run(count: int, seed: int) -> None:
-    """Run `count` histories from a seed on. Raises BrokenError with the seed of one that breaks a promise."""
+def run(count: int, seed: int) -> int:
+    """Run `count` histories from a seed on, and return how many requests they made.
+
+    Raises BrokenError with the seed of one that breaks a promise.
+    """
+    requests = 0
     for number in range(seed, seed + count):
+        history = History(number)
         try:
-            History(number).run()
+            history.run()
         except BrokenError as error:
             raise BrokenError(f"{error}: `make simulate N=1 SEED={number}` shows it") from None
+        requests += history.requests
+    return requests

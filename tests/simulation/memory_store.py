@@ -1,5 +1,6 @@
 """A store in memory that holds what a dispatcher needs, as sew_agent.store.records.Store says."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -62,8 +63,7 @@ class MemoryStore:
         return min((delivery.due if delivery.attempts else 0.0 for delivery in mine), default=None)
 
     def pending_counts(self) -> Mapping[str, int]:
-        webhooks = [delivery.webhook for delivery in self.pending.values()]
-        return {name: webhooks.count(name) for name in set(webhooks)}
+        return Counter(delivery.webhook for delivery in self.pending.values())
 
     def sharing(self) -> None:
         """Return that nobody shares it."""

@@ -4,6 +4,7 @@ Not thread-safe; no clock, and no I/O but the store's.
 """
 
 import heapq
+import itertools
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 
@@ -76,6 +77,8 @@ class Queues:
         self._queues: dict[str, Queue] = {}
         self._ready: deque[Queue] = deque()
         self._asleep: list[tuple[float, int, Queue]] = []
+        self._sleeps = itertools.count()
+        """Of two that sleep until the same moment, the one that fell asleep first wakes first."""
         self._in_flight: dict[str, set[int]] = {}
         """Webhook -> its deliveries that are in flight, where there are any."""
         self._busy = 0
@@ -439,7 +442,7 @@ class Queues:
     def _sleep(self, queue: Queue, until: float) -> None:
         queue.sleeps_until = until
         if until < _UNTIL_NOTIFIED:
-            heapq.heappush(self._asleep, (until, id(queue), queue))
+            heapq.heappush(self._asleep, (until, next(self._sleeps), queue))
 
     def _wake_all(self) -> None:
         for queue in self._queues.values():
