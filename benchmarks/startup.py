@@ -4,7 +4,7 @@
 
 ROUNDS (default 20) in turns; at most twice kubectl's time is wanted. FOLDER holds the programs, by default those beside
 this Python. There they are installed in editable form, which costs each start about 10 ms: `pip install .` into an
-environment of its own, and name its folder `bin`, to see what a person has.
+environment of its own, and name its folder `bin`, to see what a person has; `~/.krew/bin` is what krew installs.
 """
 
 import sys

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.processes import in_turns, least
 from kubectl_sew import __version__
 from testbed.servers.building import run
 from testbed.servers.krew import Krew, find
@@ -117,12 +116,3 @@ def test_it_completes_once_it_was_asked_to(environment: dict[str, str]) -> None:
     environment = {**environment, "PATH": f"{environment['PATH']}:/usr/bin:/bin"}
     done = subprocess.run([complete, "preview-"], env=environment, capture_output=True, text=True, check=True)
     assert [line.partition("\t")[0] for line in done.stdout.splitlines()][:2] == ["preview-query", "preview-payload"]
-
-
-def test_it_starts_within_three_times_kubectl_itself(environment: dict[str, str]) -> None:
-    plugin = str(Path(environment["KREW_ROOT"]) / "bin" / "kubectl-sew")
-    commands = {"kubectl": [str(kubectl()), "version", "--client"], "sew": [plugin, "preview-query", "severity > 90"]}
-    least_of = {
-        name: least(times).cpu for name, times in in_turns(commands, 10).items()
-    }  # a busy machine is no failure
-    assert least_of["sew"] <= 3 * least_of["kubectl"]

@@ -1,7 +1,6 @@
 """Manifests are read, each problem has its place, and no text is too hostile to be refused."""
 
 import json
-import time
 
 import pytest
 import yaml
@@ -140,10 +139,8 @@ def test_aliases_are_expanded_but_never_into_a_bomb() -> None:
 @pytest.mark.parametrize(
     "junk", ["x" * (10 << 20), "[" * (10 << 20), "- " * (5 << 20), "a: b\n---\n" * (1 << 20), "\n" * (10 << 20)]
 )
-def test_ten_megabytes_of_junk_are_refused_within_a_second(junk: str) -> None:
-    start = time.perf_counter()
+def test_ten_megabytes_of_junk_are_refused(junk: str) -> None:
     assert [finding.code for finding in load_manifests(junk, "f").findings] == ["SEW003"]
-    assert time.perf_counter() - start < 1
 
 
 def test_a_document_that_cannot_be_read_does_not_hide_the_next() -> None:
