@@ -18,12 +18,12 @@ from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.concurrency_limit import ConcurrencyLimit
 from sew_agent.delivery.gathered import SCAN_PAUSE, judge, look_ahead, take_next
 from sew_agent.delivery.gathering import Gathering
+from sew_agent.delivery.in_flight import InFlight
 from sew_agent.delivery.pace import Pace
 from sew_agent.delivery.queue import Assignment, Queue, QueueChanges, has_its_settings, learn, staleness_of
 from sew_agent.delivery.retry import (
     Decision,
     Policy,
-    is_failing,
     lengthened,
     remaining,
     shifted,
@@ -41,8 +41,6 @@ SHARED_EVERY = 0.2
 """As CHECK_EVERY, where several agents share the store: one of them reads for all."""
 CLOCKS_DIFFER = 0.1
 """Seconds by which a pause that another agent has written is kept for longer: their clocks differ by less."""
-_MANY = 16
-"""Requests in flight that one webhook may have however few there may be in all."""
 _UNTIL_NOTIFIED = float("inf")
 """Seconds that a queue sleeps while nothing is pending."""
 _RESTS = 4.0
@@ -52,13 +50,7 @@ _RESTS_FOR_WORK = 10.0
 
 
 class Queues:
-    """Queues of all webhooks, served in turns.
-
-    A queue whose receiver is not proven has at most one request in flight; all failing ones together have at most half
-    of them. A proven one has as many as its receiver takes without becoming slower, at most sixteen (or a quarter of
-    many), and an even part of three quarters where half of all are taken: a queue whose requests last long, failing or
-    not, takes no other's share. There are never more in flight than `most`.
-    """
+    """Queues of all webhooks, served in turns; how much each may have in flight says `InFlight`."""
 
     def __init__(
         self, store: Store, rates: Mapping[str, float], most: int, policy: Policy, maps: EventMaps = EVENT_MAPS
@@ -72,16 +64,13 @@ class Queues:
         """Webhook with digests -> what gathers its events, also while it is not served and some are in flight."""
         self._store = store
         self._rates = rates
-        self._most = most
+        self._in_flight = InFlight(most)
         self._policy = policy
         self._queues: dict[str, Queue] = {}
         self._ready: deque[Queue] = deque()
         self._asleep: list[tuple[float, int, Queue]] = []
         self._sleeps = itertools.count()
         """Of two that sleep until the same moment, the one that fell asleep first wakes first."""
-        self._in_flight: dict[str, set[int]] = {}
-        """Webhook -> its deliveries that are in flight, where there are any."""
-        self._busy = 0
         self._reader: Queue | None = None
         """Of which a full page was read ahead in this turn."""
         self._crowded: list[Queue] = []
@@ -96,7 +85,7 @@ class Queues:
     @property
     def busy(self) -> int:
         """Deliveries that are in flight now."""
-        return self._busy
+        return self._in_flight.count
 
     @property
     def all(self) -> Mapping[str, ReceiverState]:
@@ -133,7 +122,7 @@ class Queues:
 
     def in_flight(self, webhooks: Collection[str]) -> Collection[str]:
         """Return those of the webhooks that have requests in flight, or results that are not in the store."""
-        return self._in_flight.keys() & set(webhooks)
+        return self._in_flight.among(webhooks)
 
     def notify(self, webhooks: Collection[str]) -> None:
         """Read the store at these webhooks' next turn: something of theirs may be due."""
@@ -163,9 +152,9 @@ class Queues:
         """Return an assignment, or the seconds until there may be one if none ends before. Raises StoreError."""
         self._advance(now)
         self._reader = None
-        while self._ready and self._busy < self._most:
+        while self._ready and not self._in_flight.is_full:
             queue = self._ready[0]
-            if not self._admits(queue):
+            if not self._in_flight.admits(queue, self._queues):
                 self._ready.popleft()
                 self._set_aside(queue)
                 continue
@@ -256,11 +245,8 @@ class Queues:
 
     def release(self, assignment: Assignment) -> None:
         """Release a delivery: its result is in the store."""
-        name, in_flight = assignment.route.webhook, assignment.queue.in_flight
-        in_flight.discard(assignment.delivery.seq)
-        self._busy -= 1
-        if not in_flight:
-            del self._in_flight[name]
+        name = assignment.route.webhook
+        self._in_flight.remove(assignment)
         queue = self._queues.get(name)
         if assignment.gathering and assignment.message:
             assignment.gathering.end(assignment.message, [one.seq for one in assignment.deliveries], self._now)
@@ -301,12 +287,11 @@ class Queues:
         before = self._queues.get(route.webhook)
         rate = rate_of(route.config, self._rates[route.consumer.name])
         if before is None:
-            in_flight = self._in_flight.get(route.webhook, set())
             bucket = TokenBucket(rate)
             if self._store.sharing():
                 bucket.at = now  # without a token: another agent may have taken all of them just now
                 receiver = lengthened(receiver, CLOCKS_DIFFER) if receiver.held_at else receiver
-            made = Queue(route, receiver, bucket, in_flight=in_flight)
+            made = Queue(route, receiver, bucket, in_flight=self._in_flight.of(route.webhook))
             made.gathering = self._gathering(route, None)
             return made
         if before.bucket.rate != rate:
@@ -336,42 +321,12 @@ class Queues:
         made = self._gatherings[route.webhook] = Gathering(asked, self._maps, last.in_flight if last else set())
         return made
 
-    def _admits(self, queue: Queue) -> bool:
-        """Return whether a queue may have one more request in flight."""
-        held = len(queue.in_flight)
-        if not held:
-            return queue.receiver.proven or self._may_try_unproven(queue)
-        if not queue.receiver.proven or self._most - self._busy <= self._most // 4:
-            return False
-        return held < min(queue.limit.allowed, self._share())
-
     def _set_aside(self, queue: Queue) -> None:
         """Set a queue aside until the end of one of its requests, or of another unproven one, makes room."""
         if queue.in_flight:
             queue.rests = True
         else:
             self._crowded.append(queue)
-
-    def _share(self) -> int:
-        """Return how many one webhook may have in flight: a quarter, and an even part where half of all are taken."""
-        many = max(_MANY, self._most // 4)
-        if self._busy < self._most // 2:
-            return many
-        even = (self._most - self._most // 4) // max(len(self._in_flight), 1)
-        return min(many, max(even, 1))
-
-    def _may_try_unproven(self, queue: Queue) -> bool:
-        failed = is_failing(queue.receiver)
-        most = max(self._most // 2, 1) if failed else self._most - self._most // 4
-        return self._unproven_in_flight(failed=failed) < most
-
-    def _unproven_in_flight(self, *, failed: bool) -> int:
-        """Return the requests in flight of unproven queues; with `failed` only those of failing ones."""
-        queues = {name: self._queues[name].receiver for name in self._in_flight if name in self._queues}
-        unproven = {name: receiver for name, receiver in queues.items() if not receiver.proven}
-        return sum(
-            len(self._in_flight[name]) for name, receiver in unproven.items() if is_failing(receiver) or not failed
-        )
 
     def _delay(self, queue: Queue, now: float) -> float:
         """Return the seconds until the queue's next delivery can go; 0.0 for now, with a token taken."""
@@ -433,9 +388,7 @@ class Queues:
 
     def _started(self, queue: Queue, delivery: Delivery, now: float) -> Assignment:
         proven = queue.receiver.proven
-        queue.in_flight.add(delivery.seq)
-        self._in_flight[queue.route.webhook] = queue.in_flight
-        self._busy += 1
+        self._in_flight.add(queue, delivery.seq)
         queue.pace.start(now)
         return Assignment(queue, queue.route, delivery, now, queue.settings_version, queue.receiver_version, proven)
 
