@@ -56,22 +56,35 @@ class TlsStream:
             return b""
 
     def _step(self, step: Callable[[], _Result]) -> _Result:
-        """Take a step of TLS; where it lacks bytes, take it once more with the next piece."""
+        """Take a step of TLS; where it lacks bytes, take it once more with the next piece.
+
+        That is read where the socket takes no more, too: the peer may have answered, and read no more itself.
+        """
         try:
             return self._try(step)
         except ssl.SSLWantReadError:
-            if piece := self._plain.recv(_PIECE):
-                self._incoming.write(piece)
-            else:
-                self._incoming.write_eof()
+            self._take_in()
+        except ssl.SSLWantWriteError as error:
+            try:
+                self._take_in()
+            except BlockingIOError:
+                raise error from None
         return self._try(step)
+
+    def _take_in(self) -> None:
+        """Read a piece. Raises OSError."""
+        if piece := self._plain.recv(_PIECE):
+            self._incoming.write(piece)
+        else:
+            self._incoming.write_eof()
 
     def _try(self, step: Callable[[], _Result]) -> _Result:
         """Take a step; what it has written is sent before more is read, and an alert where it fails."""
         try:
             return step()
         except ssl.SSLWantReadError:
-            self._flush()
+            with suppress(BrokenPipeError, ConnectionResetError):  # the peer has gone, maybe after its answer
+                self._flush()
             raise
         except ssl.SSLError:
             with suppress(OSError):
@@ -79,7 +92,7 @@ class TlsStream:
             raise
 
     def _flush(self) -> None:
-        """Send what TLS has written. What a broken connection does not take is dropped: an answer may be there."""
+        """Send what TLS has written. What a broken connection does not take is dropped."""
         try:
             while data := self._unsent or memoryview(self._outgoing.read()):
                 self._unsent = data[self._plain.send(data) :]

@@ -61,6 +61,10 @@ class Peer:
             return ended.value
         raise AssertionError("it does not end")
 
+    def leave(self) -> None:
+        """Close the server's end, whatever was not read."""
+        self._sock.close()
+
     def close(self) -> None:
         self.ours.close()
         self._sock.close()
@@ -154,3 +158,22 @@ def test_a_request_that_the_system_takes_in_parts_arrives_whole(peer: Peer, auth
     while piece := peer.read():
         arrived += piece
     assert arrived == request
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_an_answer_is_read_where_the_peer_takes_no_more_of_the_request(
+    peer: Peer, authority: Authority, *, closes: bool
+) -> None:
+    connection = connected(peer, authority)
+    steps = connection.send(bytes(10_000_000), NEVER)
+    next(steps)  # the system takes no more
+    peer.tls.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n")
+    peer.hand_out()
+    if closes:
+        peer.leave()
+    with pytest.raises(StopIteration) as sent:
+        steps.send((peer.ours,))
+    assert sent.value.value is False
+    with pytest.raises(StopIteration) as read:
+        next(connection.read("POST", NEVER))
+    assert read.value.value.status == 413
