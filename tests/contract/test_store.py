@@ -109,10 +109,11 @@ def test_a_delivery_carries_its_stable_id_and_the_event_as_it_was(store: Store) 
 
 def test_a_delivery_is_given_whole_from_its_intake_to_its_end(store: Store) -> None:
     whole = Event("index", "a", {"time": NOW - 5, "text": "x"})
-    size = len('{"time":1799999995.0,"text":"x"}') + 300
+    payload = len('{"time":1799999995.0,"text":"x"}')
+    size = payload + 300
     enqueue(store, NewDelivery(whole, ("hook",)))
     (first,) = store.due("hook", now=NOW, limit=1)
-    assert first == Delivery(1, "hook", delivery_id("hook", whole), whole, NOW)
+    assert first == Delivery(1, "hook", delivery_id("hook", whole), whole, NOW, size=payload)
     assert store.counters() == [Counters("hook", 0, 1, 0, {}, NOW, None, "", size)]
     failed = DeliveryResult(first, DeliveryState.PENDING, NOW + 1, 1, NOW + 9, "unreachable", "no route", in_doubt=True)
     store.record_results([failed], ())
@@ -208,8 +209,19 @@ def test_what_is_due_later_than_anything_can_be_is_due(store: Store) -> None:
 
 
 def test_a_page_of_due_deliveries_is_bounded_in_bytes(store: Store) -> None:
-    enqueue(store, *(NewDelivery(event(name, text="x" * 3 * 2**20), ("hook",)) for name in "abc"))
-    assert names(store) == ["a", "b"]
+    enqueue(store, *(NewDelivery(event(name, text="x" * 2**20), ("hook",)) for name in "abcd"))
+    assert names(store) == ["a", "b", "c"]
+    assert names(store, most_bytes=2_200_000) == ["a", "b"]
+    assert names(store, most_bytes=1) == ["a"]
+    assert [delivery.size >= 2**20 for delivery in store.due("hook", now=NOW, limit=2)] == [True, True]
+
+
+def test_an_old_retry_comes_with_a_page_that_new_ones_fill_with_bytes(store: Store) -> None:
+    enqueue(store, *(NewDelivery(event(name, text="x" * 1000), ("hook",)) for name in "abc"))
+    record_results(store, DeliveryState.PENDING, due=NOW - 100)
+    assert names(store, longest=50.0, most_bytes=1) == ["b", "a"]
+    assert names(store, longest=200.0, most_bytes=1) == ["b"]
+    assert names(store, longest=50.0, most_bytes=2_500) == ["b", "c"]
 
 
 @pytest.mark.parametrize(

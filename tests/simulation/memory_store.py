@@ -35,6 +35,7 @@ class MemoryStore:
         skip: Collection[int] = (),
         retries: bool = True,
         longest: float = float("inf"),
+        most_bytes: int = 0,
     ) -> Sequence[Delivery]:
         mine = [
             delivery for delivery in self.pending.values() if delivery.webhook == webhook and delivery.seq not in skip

@@ -31,10 +31,12 @@ from sew_agent.delivery.retry import (
     within_clock,
 )
 from sew_agent.store.contract import Store
-from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, ReceiverState
+from sew_agent.store.records import PAGE_BYTES, Delivery, DeliveryResult, DeliveryState, ReceiverState
 
 PREFETCH = 8
 """Deliveries that a queue reads from the store at once, at least; where more are in flight, as many as those."""
+READ_AHEAD = PAGE_BYTES
+"""Bytes of the payloads that all queues together have read ahead, about: each has an even part."""
 CHECK_EVERY = 1.0
 """Seconds between two checks of the store for pending deliveries: another process may have replayed some."""
 SHARED_EVERY = 0.2
@@ -336,20 +338,21 @@ class Queues:
             return held
         if queue.rests_until > now:
             return queue.rests_until - now
+        pause = queue.pace.delay(now) or queue.bucket.delay(now)
         if queue.gathering:
-            pause = self._look_ahead(queue, queue.gathering, now)
-        else:
-            pause = 0.0 if queue.prefetched else self._fill(queue, now)
-        if pause:
-            return pause
-        return queue.pace.delay(now) or queue.bucket.take(now)
+            pause = self._look_ahead(queue, queue.gathering, now) or pause
+        elif not pause and not queue.prefetched:  # a page may be one large delivery, which is not kept for later
+            pause = self._fill(queue, now)
+        return pause or queue.bucket.take(now)
 
     def _fill(self, queue: Queue, now: float) -> float:
         """Read due deliveries from the store; return the seconds until the next read where there are none."""
         name, pause, longest = queue.route.webhook, self._retry_pause(queue, now), self._policy.longest
         limit = max(PREFETCH, len(queue.in_flight))
         skip = queue.in_flight | (self._gatherings[name].in_flight if name in self._gatherings else set())
-        deliveries = self._store.due(name, now=now, limit=limit, skip=skip, retries=not pause, longest=longest)
+        deliveries = self._store.due(
+            name, now=now, limit=limit, skip=skip, retries=not pause, longest=longest, most_bytes=self._most_ahead
+        )
         queue.prefetched.extend(deliveries)
         queue.empty = not deliveries
         if deliveries:
@@ -378,19 +381,23 @@ class Queues:
     def _assign(self, queue: Queue, now: float) -> Assignment | None:
         """Return what begins now; None where all of it has ended meanwhile."""
         if queue.gathering is None:
-            return self._started(queue, queue.prefetched.pop(0), now)
+            return self._started(_assignment(queue, queue.prefetched.pop(0), now))
         longest, retries = self._policy.longest, not self._retry_pause(queue, now)
         taken = take_next(self._store, queue, queue.gathering, now, longest, retries=retries)
         if taken is None:
             return None
         lead, message, together = taken
-        return self._started(queue, lead, now)._replace(gathering=queue.gathering, message=message, bundle=together)
+        made = _assignment(queue, lead, now)
+        return self._started(made._replace(gathering=queue.gathering, message=message, bundle=together))
 
-    def _started(self, queue: Queue, delivery: Delivery, now: float) -> Assignment:
-        proven = queue.receiver.proven
-        self._in_flight.add(queue, delivery.seq)
-        queue.pace.start(now)
-        return Assignment(queue, queue.route, delivery, now, queue.settings_version, queue.receiver_version, proven)
+    def _started(self, assignment: Assignment) -> Assignment:
+        self._in_flight.add(assignment)
+        assignment.queue.pace.start(assignment.started)
+        return assignment
+
+    @property
+    def _most_ahead(self) -> int:
+        return READ_AHEAD // max(len(self._queues), 1)
 
     def _sleep(self, queue: Queue, until: float) -> None:
         queue.sleeps_until = until
@@ -414,6 +421,11 @@ def _under_settings(receiver: ReceiverState, route: Route | None) -> ReceiverSta
         if route
         else with_settings(receiver, "", receiver.endpoint_digest)
     )
+
+
+def _assignment(queue: Queue, delivery: Delivery, now: float) -> Assignment:
+    versions = queue.settings_version, queue.receiver_version
+    return Assignment(queue, queue.route, delivery, now, *versions, queue.receiver.proven)
 
 
 def _behaviour(receiver: ReceiverState) -> tuple[object, ...]:

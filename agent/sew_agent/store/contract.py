@@ -22,6 +22,7 @@ from typing import Protocol
 from sew_agent.base.health import Heartbeat
 from sew_agent.store.balance import Owned, Shares
 from sew_agent.store.records import (
+    PAGE_BYTES,
     Counters,
     DeadLetter,
     Delivery,
@@ -110,7 +111,7 @@ class Store(Protocol):
 
     # Delivering
 
-    def due(
+    def due(  # noqa: PLR0913 - one for each bound
         self,
         webhook: str,
         *,
@@ -119,13 +120,14 @@ class Store(Protocol):
         skip: Collection[int] = (),
         retries: bool = True,
         longest: float = float("inf"),
+        most_bytes: int = PAGE_BYTES,
     ) -> Sequence[Delivery]:
         """Return pending deliveries of a webhook that are due, without those whose `seq` is in `skip`.
 
-        First come deliveries without an attempt, by `seq`, at most `limit`. Retries follow, by `due`, in the room that
-        is left of `limit`. Where none is left, one retry comes all the same if it is due for at least `longest`
-        seconds. A retry that is due more than `longest` seconds ahead is due at once: the clock was ahead when it was
-        written. `retries=False` leaves retries out. A page ends after the delivery that fills 4 MiB of payloads.
+        First come deliveries without an attempt, by `seq`, at most `limit` and as many as fit into `most_bytes` of
+        payloads, but one at least. Retries follow, by `due`, in the room that is left. Where none is left, one retry
+        comes all the same if it is due for at least `longest` seconds. A retry that is due more than `longest` seconds
+        ahead is due at once: the clock was ahead when it was written. `retries=False` leaves retries out.
         """
 
     def next_due(self, webhook: str) -> float | None:
@@ -145,8 +147,8 @@ class Store(Protocol):
     ) -> Sequence[Delivery]:
         """Return pending deliveries of a webhook by `seq`, whether or not they are due, at most `limit`.
 
-        Those with a `seq` above `after`, or with one of `numbers`, or in a `digest`. A page ends after the delivery
-        that fills 4 MiB of payloads.
+        Those with a `seq` above `after`, or with one of `numbers`, or in a `digest`; as many as fit into 4 MiB of
+        payloads, but one at least.
         """
 
     def begin_attempts(self, deliveries: Sequence[Delivery]) -> None:

@@ -9,6 +9,9 @@ from typing import NamedTuple
 from kubectl_sew.errors import SewError
 from kubectl_sew.event import Event
 
+PAGE_BYTES = 4 * 2**20
+"""Bytes of the payloads in a page of deliveries at most, unless it is one alone."""
+
 
 class StoreError(SewError):
     """Failure of the store: which file, why, and what to do."""
@@ -154,6 +157,8 @@ class Delivery(NamedTuple):
     """True where a replay sends it once more, though the receiver may have it."""
     digest: str = ""
     """Id of the digest that holds it, from before that is sent until its receiver has surely not taken it."""
+    size: int = 0
+    """Bytes of its event's payload."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """Records as the rows of a database hold them, and the bounds of what is read or kept. Pure."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from typing import Any
 
 from kubectl_sew.event import Event, delivery_id
 from sew_agent.store.records import (
+    PAGE_BYTES,
     DeadLetter,
     Delivery,
     KeptDelivery,
@@ -27,20 +28,20 @@ FURTHEST = 30 * 86_400.0
 EVER = float("inf")
 _IN_A_ROW = 32
 """Attempts in one row of the log of deliveries at most."""
-_BYTES_AT_ONCE = 4 * 2**20
 
 write_json = json.JSONEncoder(separators=(",", ":")).encode
 _write_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
-def bounded(rows: Iterable[Any]) -> Iterator[Any]:
-    """Return rows up to the one whose payload, its last column, fills the bytes of a page."""
-    size = 0
+def bounded(rows: Iterable[Any], most_bytes: int = PAGE_BYTES) -> tuple[list[Any], bool]:
+    """Return rows until their payloads, the last column, fill a page, one at least; and whether more follow."""
+    page, size = list[Any](), 0
     for row in rows:
-        yield row
         size += len(row[-1])
-        if size >= _BYTES_AT_ONCE:
-            return
+        if page and size > most_bytes:
+            return page, True
+        page.append(row)
+    return page, False
 
 
 def retry_spans(now: float, longest: float, *, crowded: bool) -> Sequence[tuple[float, float]]:
@@ -72,6 +73,7 @@ def delivery_of(webhook: str, row: Sequence[Any]) -> Delivery:
         in_doubt=bool(in_doubt),
         again=bool(again),
         digest=digest,
+        size=len(stored[-1]),
     )
 
 

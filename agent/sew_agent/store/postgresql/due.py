@@ -1,6 +1,6 @@
 """Pages of due deliveries, bounded in number and bytes."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from sew_agent.store.postgresql.connections import Connections
@@ -28,31 +28,33 @@ _TRIED = (
 )
 
 
-def fresh(connections: Connections, webhook: str, limit: int, skip: Collection[int]) -> list[Any]:
-    """Return rows of deliveries without an attempt, oldest first, none after the one that fills the bytes."""
-    return _page(connections, _FRESH, (list(skip), webhook, webhook, limit))
+def fresh(
+    connections: Connections, webhook: str, limit: int, skip: Collection[int], most_bytes: int
+) -> tuple[list[Any], bool]:
+    """Return rows of deliveries without an attempt, oldest first, as `bounded` does."""
+    return bounded(_rows(connections, _FRESH, (list(skip), webhook, webhook, limit)), most_bytes)
 
 
 def tried(
     connections: Connections, webhook: str, span: tuple[float, float], limit: int, skip: Collection[int]
 ) -> list[Any]:
-    """Return rows of retries that are due within a span, earliest first, bounded as above."""
+    """Return rows of retries that are due within a span, earliest first."""
     after, until = span
-    return _page(connections, _TRIED, (list(skip), webhook, after, until, limit))
+    return list(_rows(connections, _TRIED, (list(skip), webhook, after, until, limit)))
 
 
 def waiting(connections: Connections, webhook: str, after: int, limit: int) -> list[Any]:
-    """Return rows of all pending deliveries with a `seq` above `after`, bounded as above."""
+    """Return rows of all pending deliveries with a `seq` above `after`, as many as fit into a page."""
     return _page(connections, _WAITING, ([], webhook, after, webhook, limit))
 
 
 def chosen(connections: Connections, webhook: str, numbers: Sequence[int], limit: int) -> list[Any]:
-    """Return rows of those of these deliveries that are pending, bounded as above."""
+    """Return rows of those of these deliveries that are pending, as many as fit into a page."""
     return _page(connections, _THESE, ([], list(numbers), webhook, limit))
 
 
 def together(connections: Connections, webhook: str, digest: str, limit: int) -> list[Any]:
-    """Return rows of the deliveries that are pending in a digest, bounded as above."""
+    """Return rows of the deliveries that are pending in a digest, as many as fit into a page."""
     return _page(connections, _TOGETHER, ([], digest, webhook, limit))
 
 
@@ -63,4 +65,9 @@ def decoded(row: Sequence[Any], source: int) -> list[Any]:
 
 
 def _page(connections: Connections, sql: str, values: Sequence[Any]) -> list[Any]:
-    return list(bounded(decoded(row, 8) for row in connections.read(sql, values)))
+    rows, _ = bounded(_rows(connections, sql, values))
+    return rows
+
+
+def _rows(connections: Connections, sql: str, values: Sequence[Any]) -> Iterator[Any]:
+    return (decoded(row, 8) for row in connections.read(sql, values))

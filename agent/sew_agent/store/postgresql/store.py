@@ -18,6 +18,7 @@ from sew_agent.store.postgresql.shifts import Shifts
 from sew_agent.store.postgresql.upkeep import expire, forget_seen, forgettable_until, remove_gone, remove_names
 from sew_agent.store.postgresql.webhooks import columns, record_receivers, webhook_ids
 from sew_agent.store.records import (
+    PAGE_BYTES,
     Counters,
     DeadLetter,
     Delivery,
@@ -170,7 +171,7 @@ class PostgresqlStore(PostgresqlDeliveryLog):
     def drop_readers(self, readers: Collection[str]) -> None:
         self._write(lambda db: db.execute("DELETE FROM readers WHERE name = ANY(%s)", (list(readers),)))
 
-    def due(
+    def due(  # noqa: PLR0913 - one for each bound
         self,
         webhook: str,
         *,
@@ -179,14 +180,17 @@ class PostgresqlStore(PostgresqlDeliveryLog):
         skip: Collection[int] = (),
         retries: bool = True,
         longest: float = EVER,
+        most_bytes: int = PAGE_BYTES,
     ) -> Sequence[Delivery]:
-        rows = fresh(self._connections, webhook, limit, skip)
-        crowded = len(rows) == limit
+        rows, full = fresh(self._connections, webhook, limit, skip, most_bytes)
+        crowded = full or len(rows) == limit
         for span in retry_spans(now, longest, crowded=crowded) if retries else ():
             most = 1 if crowded else limit - len(rows)
             if most:
                 rows += tried(self._connections, webhook, span, most, skip)
-        return [delivery_of(webhook, row) for row in bounded(rows)]
+        if not crowded:
+            rows, _ = bounded(rows, most_bytes)
+        return [delivery_of(webhook, row) for row in rows]
 
     def waiting(
         self, webhook: str, *, limit: int, after: int = 0, numbers: Sequence[int] | None = None, digest: str = ""

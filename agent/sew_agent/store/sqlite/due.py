@@ -21,7 +21,9 @@ TOGETHER = f"{_DUE} AND d.digest = ? AND d.digest <> '' ORDER BY d.seq LIMIT ?"
 TRIED = f"{_DUE} AND d.attempts > 0 AND d.due > ? AND d.due <= ? ORDER BY d.due LIMIT ?"
 
 
-def page(db: sqlite3.Connection, sql: str, values: Sequence[Any], limit: int, skip: Collection[int]) -> list[Any]:
-    """Return at most `limit` rows, without skipped ones and none after the one that fills the bytes."""
+def page(
+    db: sqlite3.Connection, sql: str, values: Sequence[Any], limit: int, skip: Collection[int], most_bytes: int
+) -> tuple[list[Any], bool]:
+    """Return at most `limit` rows, without skipped ones, as `bounded` does."""
     with closing(db.execute(sql, (*values, limit + len(skip)))) as cursor:
-        return list(bounded(islice((row for row in cursor if row[0] not in skip), limit)))
+        return bounded(islice((row for row in cursor if row[0] not in skip), limit), most_bytes)

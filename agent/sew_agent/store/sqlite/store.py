@@ -9,6 +9,7 @@ from time import time
 from typing import BinaryIO
 
 from sew_agent.store.records import (
+    PAGE_BYTES,
     Counters,
     DeadLetter,
     Delivery,
@@ -150,7 +151,7 @@ class SqliteStore(SqliteDeliveryLog):
         with self._writing() as db:
             db.executemany("DELETE FROM readers WHERE name = ?", ((reader,) for reader in readers))
 
-    def due(
+    def due(  # noqa: PLR0913 - one for each bound
         self,
         webhook: str,
         *,
@@ -159,15 +160,18 @@ class SqliteStore(SqliteDeliveryLog):
         skip: Collection[int] = (),
         retries: bool = True,
         longest: float = EVER,
+        most_bytes: int = PAGE_BYTES,
     ) -> Sequence[Delivery]:
         with self._lock, explained(self._path):
-            rows = page(self._connection, FRESH, (webhook,), limit, skip)
-            crowded = len(rows) == limit
+            rows, full = page(self._connection, FRESH, (webhook,), limit, skip, most_bytes)
+            crowded = full or len(rows) == limit
             for after, until in retry_spans(now, longest, crowded=crowded) if retries else ():
                 most = 1 if crowded else limit - len(rows)
-                rows += page(self._connection, TRIED, (webhook, after, until), most, skip)
+                rows += page(self._connection, TRIED, (webhook, after, until), most, skip, most_bytes)[0]
+        if not crowded:
+            rows, _ = bounded(rows, most_bytes)
         with self._decoding():
-            return [delivery_of(webhook, row) for row in bounded(rows)]
+            return [delivery_of(webhook, row) for row in rows]
 
     def waiting(
         self, webhook: str, *, limit: int, after: int = 0, numbers: Sequence[int] | None = None, digest: str = ""
@@ -176,7 +180,7 @@ class SqliteStore(SqliteDeliveryLog):
         if digest:
             sql, value = TOGETHER, digest
         with self._lock, explained(self._path):
-            rows = page(self._connection, sql, (webhook, value), limit, ())
+            rows, _ = page(self._connection, sql, (webhook, value), limit, (), PAGE_BYTES)
         with self._decoding():
             return [delivery_of(webhook, row) for row in rows]
 

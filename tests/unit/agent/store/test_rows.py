@@ -8,8 +8,10 @@ MIB = 2**20
 
 
 @pytest.mark.parametrize(
-    ("sizes", "given"), [([2 * MIB] * 3, 2), ([4 * MIB - 1, 1, 1], 2), ([5 * MIB, 1], 1), ([1, 1], 2), ([], 0)]
+    ("sizes", "given"),
+    [([2 * MIB] * 3, 2), ([4 * MIB - 1, 1, 1], 2), ([1, 4 * MIB], 1), ([5 * MIB, 1], 1), ([1, 1], 2)],
 )
-def test_a_page_ends_with_the_payload_that_fills_4_mib(sizes: list[int], given: int) -> None:
+def test_a_page_holds_what_fits_into_4_mib_and_one_in_any_case(sizes: list[int], given: int) -> None:
     rows = [(number, bytes(size)) for number, size in enumerate(sizes)]
-    assert list(bounded(rows)) == rows[:given]
+    assert bounded(rows) == (rows[:given], given < len(rows))
+    assert bounded([]) == ([], False)
