@@ -185,10 +185,12 @@ def test_what_was_taken_before_the_store_failed_is_marked_and_sent(
 def test_what_is_marked_and_not_begun_at_the_end_is_let_go(harness: TurnsHarness) -> None:
     """The end is asked for while the first of two is rendered, which takes long."""
     ended: list[bool] = []
+    started = threading.Event()
     end = threading.Thread(target=lambda: ended.append(harness.dispatcher.stop(PATIENCE)))
 
     def stop() -> None:
         if not end.ident:
+            assert started.wait(PATIENCE)
             end.start()
             assert harness.transport.woken.wait(PATIENCE)
 
@@ -197,6 +199,7 @@ def test_what_is_marked_and_not_begun_at_the_end_is_let_go(harness: TurnsHarness
     harness.enqueue("c")
     harness.transport.woken.clear()
     harness.dispatcher.start(lambda: None)
+    started.set()
     until(lambda: bool(ended))
     end.join(PATIENCE)
     assert (ended, harness.receivers.count(), harness.dispatcher.busy) == ([True], {"b": 1}, 0)
