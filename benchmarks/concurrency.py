@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from examples.make_events import events
 from kubectl_sew.event import Event
@@ -40,17 +40,25 @@ def timed(latency: float, count: int) -> list[dict[str, object]]:
     return [{"latency": latency}] * count
 
 
-SCENARIOS: dict[str, tuple[list[dict[str, object]], int]] = {
-    "100 webhooks at 0.2 s": (timed(0.2, 100), 300),
-    "one webhook at 0.2 s": (timed(0.2, 1), 20_000),
-    "1,000 webhooks at 0.3 s": (timed(0.3, 1000), 30),
-    "100 mixed: 0.1, 0.5, 2 s": (timed(0.1, 34) + timed(0.5, 33) + timed(2.0, 33), 300),
-    "19 at 0.2 s": (timed(0.2, 19), 1500),
-    "19 at 0.2 s beside one that hangs": ([*timed(0.2, 19), {"hangs": True}], 1500),
-    "one above 50/s answers 429": ([{"limit": 50, "latency": 0.01}], 3000),
-    "one quick": (timed(0.0, 1), 20_000),
+class Scenario(NamedTuple):
+    """Receivers, events for each of them, and bytes that each event has more."""
+
+    receivers: list[dict[str, object]]
+    each: int
+    size: int = 0
+
+
+SCENARIOS = {
+    "100 webhooks at 0.2 s": Scenario(timed(0.2, 100), 300),
+    "one webhook at 0.2 s": Scenario(timed(0.2, 1), 20_000),
+    "1,000 webhooks at 0.3 s": Scenario(timed(0.3, 1000), 30),
+    "100 mixed: 0.1, 0.5, 2 s": Scenario(timed(0.1, 34) + timed(0.5, 33) + timed(2.0, 33), 300),
+    "19 at 0.2 s": Scenario(timed(0.2, 19), 1500),
+    "19 at 0.2 s beside one that hangs": Scenario([*timed(0.2, 19), {"hangs": True}], 1500),
+    "one above 50/s answers 429": Scenario([{"limit": 50, "latency": 0.01}], 3000),
+    "one quick": Scenario(timed(0.0, 1), 20_000),
+    "1,000 at 0.3 s with events of 100 kB": Scenario(timed(0.3, 1000), 10, 100_000),
 }
-"""Name -> receivers, and events for each of them."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +77,9 @@ def use_of(pid: int) -> AgentUse:
     return AgentUse((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), int(peak[1]) // 1024)
 
 
-def fill(store: Store, webhooks: Sequence[str], count: int) -> None:
-    """Enqueue `count` events for every webhook, and close the store."""
-    samples = list(events(PAGE))
+def fill(store: Store, webhooks: Sequence[str], count: int, size: int = 0) -> None:
+    """Enqueue `count` events for every webhook, each `size` bytes larger than Calico's, and close the store."""
+    samples = [document | {"payload": "x" * size} if size else document for document in events(PAGE)]
     for start in range(0, count, PAGE):
         page = [document | {"id": f"{start}-{number}"} for number, document in enumerate(samples[: count - start])]
         deliveries = [NewDelivery(Event("", document["id"], document), tuple(webhooks)) for document in page]
@@ -142,7 +150,7 @@ def counts_of(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def measure(name: str, seconds: float, workers: int | None, *, tls: bool) -> str:
     """Run a scenario, and return its figures in words."""
-    kinds, count = SCENARIOS[name]
+    kinds, count, size = SCENARIOS[name]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         authority = Authority(folder) if tls else None
@@ -151,7 +159,7 @@ def measure(name: str, seconds: float, workers: int | None, *, tls: bool) -> str
             config["certificate"], config["key"] = map(str, authority.sign("localhost"))
         with receivers(config) as (process, ports):
             names = [f"w{number}" for number in range(len(ports))]
-            fill(open_store(folder / "state"), names, count)
+            fill(open_store(folder / "state"), names, count, size)
             write_webhooks(folder, names, ports, authority)
             with running(folder, workers) as agent:
                 return watched(agent, process, len(ports) * count, seconds)
