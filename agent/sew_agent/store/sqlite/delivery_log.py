@@ -14,7 +14,7 @@ from sew_agent.store.sqlite.upkeep import seen_bytes
 
 _FIRST = "(SELECT number FROM attempts WHERE webhook = {0} ORDER BY number LIMIT 1)"
 _LAST = "(SELECT number FROM attempts WHERE webhook = {0} ORDER BY number DESC LIMIT 1)"
-_ENDS = f"SELECT {_FIRST.format('?1')}, {_LAST.format('?1')}"
+_ENDS = f"SELECT {_FIRST.format('?')}, {_LAST.format('?')}"
 _LOGS = (
     f"SELECT w.id, f.number, f.at, {_LAST.format('w.id')}, json_extract(w.known, '$.state') = ''"
     " AND coalesce(json_extract(w.known, '$.deleted_at'), 0) < ?"
@@ -98,7 +98,7 @@ class SqliteDeliveryLog(Database):
 
 def _ends(db: sqlite3.Connection, webhook: int) -> tuple[int, int]:
     """Return the numbers of the oldest row of a log and of the newest one; zeros where there is none."""
-    ((first, last),) = db.execute(_ENDS, (webhook,)).fetchall()
+    ((first, last),) = db.execute(_ENDS, (webhook, webhook)).fetchall()
     return first or 0, last or 0
 
 

@@ -77,9 +77,9 @@ class Enqueuer:
 
     def _holds(self, webhook: int, event: int) -> bool:
         """Return whether an event is pending or dead for a webhook; each half has its index."""
-        half = "SELECT 1 FROM deliveries WHERE webhook = ?1 AND event = ?2 AND died_at"
+        half = "SELECT 1 FROM deliveries WHERE webhook = ? AND event = ? AND died_at"
         sql = f"{half} IS NULL UNION ALL {half} IS NOT NULL LIMIT 1"
-        return self._db.execute(sql, (webhook, event)).fetchone() is not None
+        return self._db.execute(sql, (webhook, event, webhook, event)).fetchone() is not None
 
     def _is_new(self, key: bytes, webhook: int, until: float) -> bool:
         new = self._remember(key, webhook, until)

@@ -62,9 +62,9 @@ def shift_first_attempts(db: sqlite3.Connection, webhook: int, seconds: float) -
 def release_payloads(db: sqlite3.Connection) -> bool:
     """Release some payloads of ended deliveries, and return whether there are more. Many at once write half as much."""
     rows = db.execute("SELECT rowid, event FROM released ORDER BY rowid LIMIT ?", (RELEASED_AT_ONCE,)).fetchall()
-    ended = Counter(event for _, event in rows).items()
-    if db.executemany("DELETE FROM events WHERE id = ? AND owed = ?", ended).rowcount < len(ended):
-        db.executemany("UPDATE events SET owed = owed - ?2 WHERE id = ?1", ended)
+    ended = [(released, event) for event, released in Counter(event for _, event in rows).items()]
+    if db.executemany("DELETE FROM events WHERE owed = ? AND id = ?", ended).rowcount < len(ended):
+        db.executemany("UPDATE events SET owed = owed - ? WHERE id = ?", ended)
     if rows:
         db.execute("DELETE FROM released WHERE rowid <= ?", (rows[-1][0],))
     return len(rows) == RELEASED_AT_ONCE
