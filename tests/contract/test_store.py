@@ -221,7 +221,17 @@ def test_an_old_retry_comes_with_a_page_that_new_ones_fill_with_bytes(store: Sto
     record_results(store, DeliveryState.PENDING, due=NOW - 100)
     assert names(store, longest=50.0, most_bytes=1) == ["b", "a"]
     assert names(store, longest=200.0, most_bytes=1) == ["b"]
-    assert names(store, longest=50.0, most_bytes=2_500) == ["b", "c"]
+    assert names(store, longest=50.0, most_bytes=2_500) == ["b", "c", "a"]
+    assert names(store, longest=200.0, most_bytes=2_500) == ["b", "c"]
+    assert names(store, longest=200.0, most_bytes=4_000) == ["b", "c", "a"]
+
+
+def test_all_of_a_digest_is_read_however_large(store: Store) -> None:
+    enqueue(store, *(NewDelivery(event(name, text="x" * 2 * 2**20), ("hook",)) for name in "abc"))
+    begun = [store.due("hook", now=NOW, limit=1, skip=skip)[0] for skip in ((), (1,), (1, 2))]
+    store.begin_attempts([delivery._replace(digest="d") for delivery in begun])
+    assert len(store.waiting("hook", digest="d", limit=10)) == 3
+    assert len(store.waiting("hook", limit=10)) == 1
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from sew_agent.delivery.gathering import MOST, PAGE, Gathering, Message
 from sew_agent.delivery.queue import Assignment, Queue
 from sew_agent.delivery.retry import Decision, Policy, Staleness, decide
 from sew_agent.store.contract import Store
-from sew_agent.store.records import Delivery, DeliveryResult, ReceiverState
+from sew_agent.store.records import PAGE_BYTES, Delivery, DeliveryResult, ReceiverState
 
 SCAN_PAUSE = 0.001
 """Seconds between two pages of what is to be gathered: others have their turn."""
-_REST_FOR_EACH = 0.001
-"""Seconds that a webhook rests for each event of a digest, which takes a tenth of that to make."""
+_REST_FOR_EACH, _REST_FOR_BYTE = 0.001, 3e-7
+"""Seconds that a webhook rests for each event of a digest, and for each byte: that takes a tenth of it to make."""
 
 
 def look_ahead(
@@ -33,7 +33,7 @@ def look_ahead(
         page = store.waiting(name, after=gathering.after, limit=PAGE)
         gathering.scan(page, queue.in_flight, longest, now)
         queue.empty = not page
-        if len(page) == PAGE and gathering.looks_on():
+        if _is_full(page) and gathering.looks_on():
             return SCAN_PAUSE  # else a digest would hold what is known so far, although more is there
     found = gathering.next(now, longest, retries=retries)
     if isinstance(found, Message):
@@ -43,6 +43,15 @@ def look_ahead(
     if gathering.is_empty:
         return None
     return max(found, SCAN_PAUSE)
+
+
+def _is_full(page: Sequence[Delivery]) -> bool:
+    """Return whether more may follow a page. One that ends by its bytes holds a part of them, or one large event."""
+    return len(page) == PAGE or _bytes(page) >= PAGE_BYTES // 4
+
+
+def _bytes(deliveries: Sequence[Delivery]) -> int:
+    return sum(delivery.size for delivery in deliveries)
 
 
 def take_next(
@@ -61,7 +70,7 @@ def take_next(
         return None
     if not found.digest and len(members) == 1:
         return members[0], found, None
-    queue.rests_until = now + _REST_FOR_EACH * len(members)
+    queue.rests_until = now + _REST_FOR_EACH * len(members) + _REST_FOR_BYTE * _bytes(members)
     lead, together = bundle(members, gathering.settings, gathering.maps)
     return lead, found, together
 

@@ -14,6 +14,9 @@ from sew_agent.delivery.pace import Pace
 from sew_agent.delivery.retry import Decision, Staleness
 from sew_agent.store.records import Delivery, DeliveryResult, ReceiverState
 
+_HEADING = 256
+"""Bytes that are left of an event in a digest, about."""
+
 
 @dataclass(slots=True)
 class Queue:
@@ -64,6 +67,11 @@ class Assignment(NamedTuple):
     def deliveries(self) -> Sequence[Delivery]:
         """Return all that it delivers."""
         return self.bundle.members if self.bundle else (self.delivery,)
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of its event, or about those that are left of a digest's."""
+        return _HEADING * len(self.bundle.members) if self.bundle else self.delivery.size
 
     @property
     def group(self) -> str | None:

@@ -36,7 +36,7 @@ from sew_agent.store.records import PAGE_BYTES, Delivery, DeliveryResult, Delive
 PREFETCH = 8
 """Deliveries that a queue reads from the store at once, at least; where more are in flight, as many as those."""
 READ_AHEAD = PAGE_BYTES
-"""Bytes of the payloads that all queues together have read ahead, about: each has an even part."""
+"""Bytes of the payloads that all queues together have read ahead, about: each that has any reads an even part."""
 CHECK_EVERY = 1.0
 """Seconds between two checks of the store for pending deliveries: another process may have replayed some."""
 SHARED_EVERY = 0.2
@@ -77,6 +77,8 @@ class Queues:
         """Of which a full page was read ahead in this turn."""
         self._crowded: list[Queue] = []
         """Queues whose receivers are not proven, and for which there is no room: the end of another one wakes them."""
+        self._large: deque[Queue] = deque()
+        """Queues whose next events are large, and wait for room."""
         self._version = store.version()
         self._check_every = SHARED_EVERY if store.sharing() else CHECK_EVERY
         self._now = 0.0
@@ -132,8 +134,8 @@ class Queues:
             queue = self._queues.get(name)
             if queue is None:
                 continue
-            if queue.prefetched and queue.prefetched[0].attempts:
-                queue.prefetched.clear()  # new deliveries go before retries
+            if queue.prefetched and self._yields(queue.prefetched[0]):
+                queue.prefetched.clear()
             if queue.empty:
                 queue.empty = False
                 if queue.sleeps_until:
@@ -165,6 +167,10 @@ class Queues:
             if wait > 0:
                 self._sleep(queue, now + wait)
                 continue
+            if not self._has_room_for_next(queue):
+                self._wait_for_room(queue)
+                continue
+            queue.bucket.take(now)
             self._ready.append(queue)
             if assignment := self._assign(queue, now):
                 return assignment
@@ -216,7 +222,7 @@ class Queues:
         if receiver.failures > before.failures or before.parked:
             queue.prefetched.clear()
         shifts = [(receiver.webhook, now - before.since)] if before.parked and not receiver.parked else []
-        if queue.gathering:
+        if queue.gathering and queue.gathering is assignment.gathering:
             pending = [result.delivery.seq for result in results if result.state is DeliveryState.PENDING]
             queue.gathering.read_again([*pending, *decision.revived])
         changed = receiver is not before and receiver != before
@@ -260,6 +266,12 @@ class Queues:
         if not (assignment.proven and queue and queue.receiver.proven):  # it may have failed since its start
             self._ready.extend(self._crowded)
             self._crowded.clear()
+        if self._large and self._in_flight.is_large(assignment.size):
+            self._ready.append(self._large.popleft())
+
+    def _yields(self, delivery: Delivery) -> bool:
+        """Return whether a delivery lets new ones go first: a retry, unless it is due for long."""
+        return delivery.attempts > 0 and delivery.due > self._now - self._policy.longest
 
     def _advance(self, now: float) -> None:
         """Wake the queues whose sleep is over, and check the store for pending deliveries."""
@@ -270,6 +282,8 @@ class Queues:
         if now >= self._next_check:
             self._next_check = now + self._check_every
             self.notify(self._store.pending_counts())
+            self._ready.extend(self._large)
+            self._large.clear()
         while self._asleep and self._asleep[0][0] <= now:
             until, _, queue = heapq.heappop(self._asleep)
             if queue.sleeps_until == until and queue is self._queues.get(queue.route.webhook):
@@ -330,8 +344,21 @@ class Queues:
         else:
             self._crowded.append(queue)
 
+    def _has_room_for_next(self, queue: Queue) -> bool:
+        """Return whether there is room for the bytes of the queue's next delivery; of gathered ones those are few."""
+        large = queue.prefetched and self._in_flight.is_large(queue.prefetched[0].size)
+        return not large or self._in_flight.admits_large(queue, self._queues)
+
+    def _wait_for_room(self, queue: Queue) -> None:
+        """Set a queue with a large event aside until the end of one of its requests, or of another large one."""
+        queue.prefetched.clear()  # else what waits would take the memory that there is no room for
+        if queue.in_flight:
+            queue.rests = True
+        else:
+            self._large.append(queue)
+
     def _delay(self, queue: Queue, now: float) -> float:
-        """Return the seconds until the queue's next delivery can go; 0.0 for now, with a token taken."""
+        """Return the seconds until the queue's next delivery can go."""
         if remaining(queue.receiver.held_until, self._policy.furthest, now):
             queue.receiver = within_clock(queue.receiver, now)
         if held := remaining(queue.receiver.held_until, self._policy.furthest, now):
@@ -343,7 +370,7 @@ class Queues:
             pause = self._look_ahead(queue, queue.gathering, now) or pause
         elif not pause and not queue.prefetched:  # a page may be one large delivery, which is not kept for later
             pause = self._fill(queue, now)
-        return pause or queue.bucket.take(now)
+        return pause
 
     def _fill(self, queue: Queue, now: float) -> float:
         """Read due deliveries from the store; return the seconds until the next read where there are none."""
@@ -397,7 +424,7 @@ class Queues:
 
     @property
     def _most_ahead(self) -> int:
-        return READ_AHEAD // max(len(self._queues), 1)
+        return READ_AHEAD // max(sum(not queue.empty for queue in self._queues.values()), 1)
 
     def _sleep(self, queue: Queue, until: float) -> None:
         queue.sleeps_until = until
@@ -408,6 +435,7 @@ class Queues:
         for queue in self._queues.values():
             queue.sleeps_until, queue.rests = 0.0, False
         self._ready, self._asleep, self._crowded = deque(self._queues.values()), [], []
+        self._large.clear()
 
     def _wake(self, queue: Queue) -> None:
         queue.sleeps_until, queue.rests = 0.0, False

@@ -147,8 +147,8 @@ class Store(Protocol):
     ) -> Sequence[Delivery]:
         """Return pending deliveries of a webhook by `seq`, whether or not they are due, at most `limit`.
 
-        Those with a `seq` above `after`, or with one of `numbers`, or in a `digest`; as many as fit into 4 MiB of
-        payloads, but one at least.
+        Those with a `seq` above `after`, or with one of `numbers`, as many as fit into 4 MiB of payloads, but one at
+        least; or all that are in a `digest`.
         """
 
     def begin_attempts(self, deliveries: Sequence[Delivery]) -> None:

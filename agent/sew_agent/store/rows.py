@@ -1,7 +1,7 @@
 """Records as the rows of a database hold them, and the bounds of what is read or kept. Pure."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -26,6 +26,8 @@ ACTIONS_KEPT = 100
 FURTHEST = 30 * 86_400.0
 """Seconds that an event may be dated in the future and stay seen until then."""
 EVER = float("inf")
+Page = tuple[list[Any], bool]
+"""Rows, and whether more follow that did not fit."""
 _IN_A_ROW = 32
 """Attempts in one row of the log of deliveries at most."""
 
@@ -33,7 +35,7 @@ write_json = json.JSONEncoder(separators=(",", ":")).encode
 _write_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
-def bounded(rows: Iterable[Any], most_bytes: int = PAGE_BYTES) -> tuple[list[Any], bool]:
+def bounded(rows: Iterable[Any], most_bytes: float = PAGE_BYTES) -> Page:
     """Return rows until their payloads, the last column, fill a page, one at least; and whether more follow."""
     page, size = list[Any](), 0
     for row in rows:
@@ -44,12 +46,32 @@ def bounded(rows: Iterable[Any], most_bytes: int = PAGE_BYTES) -> tuple[list[Any
     return page, False
 
 
-def retry_spans(now: float, longest: float, *, crowded: bool) -> Sequence[tuple[float, float]]:
-    """Return the spans of `due` in which retries are due now. `crowded`: deliveries without an attempt fill the page.
+def due_rows(  # noqa: PLR0913 - one for each bound
+    fresh: Callable[[], Page],
+    tried: Callable[[float, float, int], Page],
+    *,
+    now: float,
+    limit: int,
+    retries: bool,
+    longest: float,
+    most_bytes: int,
+) -> list[Any]:
+    """Return the rows of `Store.due`.
 
-    What is due more than `longest` seconds ahead was written by a clock that was ahead.
+    `fresh` reads those without an attempt; `tried` those that are due after one moment and until another, so many.
     """
-    return [(-EVER, now - longest)] if crowded else [(-EVER, now), (now + longest, EVER)]
+    rows, full = fresh()
+    if not retries:
+        return rows
+    new = len(rows)
+    if not full:
+        for after, until in ((-EVER, now), (now + longest, EVER)):  # the clock was ahead when the last were written
+            if len(rows) < limit:
+                rows += tried(after, until, limit - len(rows))[0]
+        full = len(rows) == new == limit
+        rows, cut = bounded(rows, most_bytes)
+        full = full or (cut and len(rows) == new)
+    return rows + tried(-EVER, now - longest, 1)[0] if full else rows
 
 
 def seen_until(read_at: float, time: float | None, known_for: float) -> float:

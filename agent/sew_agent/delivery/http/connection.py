@@ -98,7 +98,7 @@ class Connection:
             except (BlockingIOError, ssl.SSLWantReadError):
                 events = READ
             except ssl.SSLWantWriteError:
-                events = WRITE
+                events = READ | WRITE  # a peer that reads no more has its answer read all the same
             else:
                 pieces += 1
                 now = time.monotonic()

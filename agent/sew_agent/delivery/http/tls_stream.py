@@ -12,7 +12,15 @@ from typing import TypeVar
 
 _PIECE = 16 * 1024
 """Bytes that are read from the socket at once: about one record of TLS."""
+MOST_UNSENT = 256 * 1024
+"""Bytes that wait to be sent, above which nothing more is taken in: a piece of a request has a quarter of them."""
 _Result = TypeVar("_Result")
+
+
+class ReadsNothingError(ssl.SSLError):
+    """End of a connection whose peer sends messages of TLS that ask for an answer, and reads none of the answers."""
+
+    reason = "it sends without end and reads nothing"
 
 
 class TlsStream:
@@ -65,6 +73,8 @@ class TlsStream:
         except ssl.SSLWantReadError:
             self._take_in()
         except ssl.SSLWantWriteError as error:
+            if len(self._unsent) + self._outgoing.pending > MOST_UNSENT:
+                raise ReadsNothingError from None
             try:
                 self._take_in()
             except BlockingIOError:

@@ -1,15 +1,17 @@
 """Pages of due deliveries, bounded in number and bytes."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sew_agent.store.postgresql.connections import Connections
-from sew_agent.store.rows import bounded
+from sew_agent.store.records import PAGE_BYTES
+from sew_agent.store.rows import EVER, Page
 
+_COLUMNS = "seq, read_at, attempts, first_attempt, due, in_doubt, again, digest, source, name, document"
 _ID = "(SELECT id FROM webhooks WHERE name = %s)"
 _DUE = (
     "SELECT d.seq, d.read_at, d.attempts,"
-    " d.first_attempt + (SELECT shifted + paused FROM webhooks WHERE id = d.webhook),"
+    " d.first_attempt + (SELECT shifted + paused FROM webhooks WHERE id = d.webhook) AS first_attempt,"
     " d.due, d.in_doubt, d.again, d.digest, e.source, e.name, e.document"
     " FROM deliveries d JOIN events e ON e.id = d.event WHERE NOT d.seq = ANY(%s::bigint[]) AND d.died_at IS NULL"
 )
@@ -28,34 +30,47 @@ _TRIED = (
 )
 
 
-def fresh(
-    connections: Connections, webhook: str, limit: int, skip: Collection[int], most_bytes: int
-) -> tuple[list[Any], bool]:
-    """Return rows of deliveries without an attempt, oldest first, as `bounded` does."""
-    return bounded(_rows(connections, _FRESH, (list(skip), webhook, webhook, limit)), most_bytes)
+_BOUNDED = (
+    "SELECT {columns}, found FROM (SELECT page.*, count(*) OVER () AS found,"
+    " sum(octet_length(document)) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS filled FROM ({page}) AS page)"
+    " AS counted WHERE filled <= %s OR filled = octet_length(document) ORDER BY {order}"
+)
+"""A page of which the server sends what fits into so many bytes."""
+
+
+def fresh(connections: Connections, webhook: str, limit: int, skip: Collection[int], most_bytes: float) -> Page:
+    """Return rows of deliveries without an attempt, oldest first."""
+    return _page(connections, _FRESH, "seq", (list(skip), webhook, webhook, limit), most_bytes)
 
 
 def tried(
-    connections: Connections, webhook: str, span: tuple[float, float], limit: int, skip: Collection[int]
-) -> list[Any]:
+    connections: Connections,
+    webhook: str,
+    span: tuple[float, float],
+    limit: int,
+    skip: Collection[int],
+    most_bytes: float,
+) -> Page:
     """Return rows of retries that are due within a span, earliest first."""
-    after, until = span
-    return list(_rows(connections, _TRIED, (list(skip), webhook, after, until, limit)))
+    return _page(connections, _TRIED, "due, seq", (list(skip), webhook, *span, limit), most_bytes)
 
 
 def waiting(connections: Connections, webhook: str, after: int, limit: int) -> list[Any]:
     """Return rows of all pending deliveries with a `seq` above `after`, as many as fit into a page."""
-    return _page(connections, _WAITING, ([], webhook, after, webhook, limit))
+    rows, _ = _page(connections, _WAITING, "seq", ([], webhook, after, webhook, limit), PAGE_BYTES)
+    return rows
 
 
 def chosen(connections: Connections, webhook: str, numbers: Sequence[int], limit: int) -> list[Any]:
     """Return rows of those of these deliveries that are pending, as many as fit into a page."""
-    return _page(connections, _THESE, ([], list(numbers), webhook, limit))
+    rows, _ = _page(connections, _THESE, "seq", ([], list(numbers), webhook, limit), PAGE_BYTES)
+    return rows
 
 
 def together(connections: Connections, webhook: str, digest: str, limit: int) -> list[Any]:
-    """Return rows of the deliveries that are pending in a digest, as many as fit into a page."""
-    return _page(connections, _TOGETHER, ([], digest, webhook, limit))
+    """Return rows of all deliveries that are pending in a digest."""
+    rows, _ = _page(connections, _TOGETHER, "seq", ([], digest, webhook, limit), EVER)
+    return rows
 
 
 def decoded(row: Sequence[Any], source: int) -> list[Any]:
@@ -64,10 +79,8 @@ def decoded(row: Sequence[Any], source: int) -> list[Any]:
     return [*row[:source], *text, *row[source + 2 :]]
 
 
-def _page(connections: Connections, sql: str, values: Sequence[Any]) -> list[Any]:
-    rows, _ = bounded(_rows(connections, sql, values))
-    return rows
-
-
-def _rows(connections: Connections, sql: str, values: Sequence[Any]) -> Iterator[Any]:
-    return (decoded(row, 8) for row in connections.read(sql, values))
+def _page(connections: Connections, sql: str, order: str, values: Sequence[Any], most_bytes: float) -> Page:
+    """Return as many rows as fit into the bytes, one at least, and whether more follow."""
+    bounded = _BOUNDED.format(columns=_COLUMNS, order=order, page=sql)
+    rows = connections.read(bounded, (*values, most_bytes))
+    return [decoded(row[:-1], 8) for row in rows], bool(rows) and rows[0][-1] > len(rows)

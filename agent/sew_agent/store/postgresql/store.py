@@ -38,12 +38,12 @@ from sew_agent.store.rows import (
     DEAD_AT_ONCE,
     EVER,
     FURTHEST,
-    bounded,
+    Page,
     dead_letter_of,
     delivery_of,
+    due_rows,
     receiver_of,
     record_of,
-    retry_spans,
     write_json,
 )
 
@@ -182,14 +182,13 @@ class PostgresqlStore(PostgresqlDeliveryLog):
         longest: float = EVER,
         most_bytes: int = PAGE_BYTES,
     ) -> Sequence[Delivery]:
-        rows, full = fresh(self._connections, webhook, limit, skip, most_bytes)
-        crowded = full or len(rows) == limit
-        for span in retry_spans(now, longest, crowded=crowded) if retries else ():
-            most = 1 if crowded else limit - len(rows)
-            if most:
-                rows += tried(self._connections, webhook, span, most, skip)
-        if not crowded:
-            rows, _ = bounded(rows, most_bytes)
+        def untried() -> Page:
+            return fresh(self._connections, webhook, limit, skip, most_bytes)
+
+        def retried(after: float, until: float, most: int) -> Page:
+            return tried(self._connections, webhook, (after, until), most, skip, most_bytes)
+
+        rows = due_rows(untried, retried, now=now, limit=limit, retries=retries, longest=longest, most_bytes=most_bytes)
         return [delivery_of(webhook, row) for row in rows]
 
     def waiting(

@@ -6,7 +6,7 @@ from contextlib import closing
 from itertools import islice
 from typing import Any
 
-from sew_agent.store.rows import bounded
+from sew_agent.store.rows import Page, bounded
 
 _DUE = (
     "SELECT d.seq, d.read_at, d.attempts, d.first_attempt + w.shifted, d.due, d.in_doubt, d.again, d.digest,"
@@ -22,8 +22,8 @@ TRIED = f"{_DUE} AND d.attempts > 0 AND d.due > ? AND d.due <= ? ORDER BY d.due 
 
 
 def page(
-    db: sqlite3.Connection, sql: str, values: Sequence[Any], limit: int, skip: Collection[int], most_bytes: int
-) -> tuple[list[Any], bool]:
+    db: sqlite3.Connection, sql: str, values: Sequence[Any], limit: int, skip: Collection[int], most_bytes: float
+) -> Page:
     """Return at most `limit` rows, without skipped ones, as `bounded` does."""
     with closing(db.execute(sql, (*values, limit + len(skip)))) as cursor:
         return bounded(islice((row for row in cursor if row[0] not in skip), limit), most_bytes)

@@ -32,12 +32,12 @@ from sew_agent.store.rows import (
     EVER,
     FURTHEST,
     STEPS,
-    bounded,
+    Page,
     dead_letter_of,
     delivery_of,
+    due_rows,
     receiver_of,
     record_of,
-    retry_spans,
     write_json,
 )
 from sew_agent.store.sqlite.delivery_log import SqliteDeliveryLog
@@ -162,14 +162,14 @@ class SqliteStore(SqliteDeliveryLog):
         longest: float = EVER,
         most_bytes: int = PAGE_BYTES,
     ) -> Sequence[Delivery]:
+        def fresh() -> Page:
+            return page(self._connection, FRESH, (webhook,), limit, skip, most_bytes)
+
+        def tried(after: float, until: float, most: int) -> Page:
+            return page(self._connection, TRIED, (webhook, after, until), most, skip, most_bytes)
+
         with self._lock, explained(self._path):
-            rows, full = page(self._connection, FRESH, (webhook,), limit, skip, most_bytes)
-            crowded = full or len(rows) == limit
-            for after, until in retry_spans(now, longest, crowded=crowded) if retries else ():
-                most = 1 if crowded else limit - len(rows)
-                rows += page(self._connection, TRIED, (webhook, after, until), most, skip, most_bytes)[0]
-        if not crowded:
-            rows, _ = bounded(rows, most_bytes)
+            rows = due_rows(fresh, tried, now=now, limit=limit, retries=retries, longest=longest, most_bytes=most_bytes)
         with self._decoding():
             return [delivery_of(webhook, row) for row in rows]
 
@@ -180,7 +180,7 @@ class SqliteStore(SqliteDeliveryLog):
         if digest:
             sql, value = TOGETHER, digest
         with self._lock, explained(self._path):
-            rows, _ = page(self._connection, sql, (webhook, value), limit, (), PAGE_BYTES)
+            rows, _ = page(self._connection, sql, (webhook, value), limit, (), EVER if digest else PAGE_BYTES)
         with self._decoding():
             return [delivery_of(webhook, row) for row in rows]
 

@@ -10,11 +10,13 @@ import pytest
 from kubectl_sew.consumers.base import FailureReason, Request, Response
 from kubectl_sew.consumers.registry import CONSUMERS
 from kubectl_sew.event import Event, delivery_id
+from sew_agent.delivery import gathered
 from sew_agent.delivery.attempt import Route
 from sew_agent.delivery.gathering import MOST, STUCK
 from sew_agent.delivery.http.errors import SendError
 from sew_agent.delivery.queue import Assignment
 from sew_agent.store.records import Delivery, DropReason, EnqueueBatch, NewDelivery, StoreError
+from sew_agent.store.sqlite import store as sqlite_store
 from tests.unit.agent.delivery.harness import NOW, PATIENCE, TOKEN, DispatcherHarness, route, status
 
 WITHIN = 60.0
@@ -394,10 +396,13 @@ def test_a_mistake_of_ours_costs_no_event(
     assert books(harness) == (4, 4, 0, 0)
 
 
-@pytest.mark.parametrize(("names", "seconds"), [("a", 0.7), ("abcd", 2.0)])
+@pytest.mark.parametrize(("names", "seconds", "page"), [("a", 0.7, 4 << 20), ("abcd", 2.0, 4 << 20), ("a", 0.7, 4000)])
 def test_however_many_webhooks_read_ahead_others_have_most_of_the_time(
-    tmp_path: Path, names: str, seconds: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: str, seconds: float, page: int
 ) -> None:
+    """A page ends by its number of events, or by its bytes."""
+    for module in (gathered, sqlite_store):
+        monkeypatch.setattr(module, "PAGE_BYTES", page)
     harness = DispatcherHarness(tmp_path)
     pages, waiting = 0, harness.store.waiting
 
@@ -624,3 +629,29 @@ def test_a_digest_that_a_search_does_not_find_is_sent_again_as_it_was(harness: D
     assert [request.method for request in requests] == ["POST", "GET", "POST"]
     assert requests[2].body == requests[0].body
     assert books(harness) == (3, 3, 0, 0)
+
+
+def test_digests_begin_while_a_result_is_not_written_yet(
+    harness: DispatcherHarness, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It began without digests, and its failure is written as the webhook is served anew."""
+
+    def refuse(*_: Any) -> None:
+        raise StoreError("the disk is away")
+
+    serve(harness, digest="")
+    enqueue(harness, ["e0"])
+    harness.run()
+    enqueue(harness, ["e1"])
+    answer = harness.begin()
+    sent.answers = [Response(503, {}, b"")]
+    serve(harness)
+    with monkeypatch.context() as away:
+        away.setattr(harness.store, "record_results", refuse)
+        answer()
+    serve(harness)
+    assert isinstance(harness.dispatcher.next_assignment(), float), "it is in flight"
+    harness.dispatcher.settle()
+    harness.pass_time(WITHIN)
+    assert sent.sizes == [1, 1, 1]
+    assert not harness.store.pending_counts()

@@ -10,8 +10,8 @@ import pytest
 from kubectl_sew.event import Event
 from sew_agent.delivery import in_flight, queues
 from sew_agent.delivery.queue import Assignment
-from sew_agent.store.records import Delivery, EnqueueBatch, NewDelivery
-from tests.unit.agent.delivery.harness import DispatcherHarness
+from sew_agent.store.records import Delivery, DropReason, EnqueueBatch, NewDelivery
+from tests.unit.agent.delivery.harness import DispatcherHarness, status
 
 MANY = [f"w{number}" for number in range(16)]
 SIZE = 1000
@@ -71,13 +71,45 @@ def test_one_with_large_events_takes_no_more_than_its_share_of_the_bytes(harness
     assert begun["w1"] == 2
 
 
-def test_an_event_of_more_bytes_than_may_be_in_flight_goes_like_any_other(harness: DispatcherHarness) -> None:
+def test_an_event_of_more_bytes_than_may_be_in_flight_goes_alone(harness: DispatcherHarness) -> None:
     enqueue(harness, MANY, 2, 20 * SIZE)
-    assert len(all_that_begins(harness)) == 4
+    assert len(all_that_begins(harness)) == 1
     harness.restart()
     harness.serve(*MANY)
     harness.run()
     assert harness.receivers.count() == dict.fromkeys(MANY, 2)
+
+
+def test_small_events_never_wait_for_large_ones(harness: DispatcherHarness) -> None:
+    enqueue(harness, MANY[1:], 4, 4 * SIZE)
+    assert len(all_that_begins(harness)) == 4
+    enqueue(harness, ["w0"], 3, 10)
+    assert [assignment.route.webhook for assignment in all_that_begins(harness)] == ["w0"] * 3
+
+
+def test_one_that_failed_is_tried_beside_large_events_for_others_that_fail(harness: DispatcherHarness) -> None:
+    harness.receivers.answers = dict.fromkeys(MANY, status(503))
+    enqueue(harness, MANY, 1, 4 * SIZE)
+    harness.run()
+    harness.clock.now += 100.0
+    begun = all_that_begins(harness)
+    assert [assignment.delivery.size // SIZE for assignment in begun] == [4, 4], "half of the room"
+    enqueue(harness, ["w0"], 1, 10)
+    harness.clock.now += 1.0
+    assert [assignment.route.webhook for assignment in all_that_begins(harness)] == ["w0"]
+
+
+def test_what_waits_for_room_goes_on_where_the_first_of_it_has_nothing_more_to_send(
+    harness: DispatcherHarness,
+) -> None:
+    enqueue(harness, MANY, 1, 9 * SIZE)
+    begun = all_that_begins(harness)
+    waiting = [name for name in MANY if name not in {assignment.route.webhook for assignment in begun}]
+    harness.store.drop(waiting[0], DropReason.BACKLOG_DROPPED)
+    for assignment in begun:
+        harness.deliver(assignment)
+    harness.pass_time(1.0)
+    assert harness.receivers.count() == dict.fromkeys(set(MANY) - {waiting[0]}, 1)
 
 
 def test_each_webhook_reads_ahead_an_even_part_of_the_bytes(

@@ -1,17 +1,19 @@
 """Queues side by side: whose turn it is, what stays free for others, and when the store is asked."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kubectl_sew.consumers.base import Request, Response
 from kubectl_sew.event import Event
+from sew_agent.delivery import queues
 from sew_agent.delivery.queue import Assignment
 from sew_agent.delivery.queues import CHECK_EVERY
-from sew_agent.store.records import EnqueueBatch, NewDelivery, StoreError
+from sew_agent.store.records import Delivery, EnqueueBatch, NewDelivery, StoreError
 from tests.unit.agent.delivery.harness import NOW, PATIENCE, DispatcherHarness, enqueue_more, status
 
 
@@ -279,3 +281,43 @@ def test_results_that_were_written_with_new_webhooks_are_reported_with_the_next_
     harness.deliver(second)
     assert (len(harness.observer.outcomes), harness.dispatcher.busy) == (2, 0)
     assert harness.clock() == NOW
+
+
+@pytest.mark.parametrize("rate", [2.0, 1.0, 0.2])
+def test_a_retry_that_is_due_for_long_goes_however_many_new_ones_wait_and_however_slow_they_go(
+    harness: DispatcherHarness, rate: float
+) -> None:
+    """All rates of Slack and Jira are so slow that the store is looked at again between two messages."""
+    proven(harness, "w")
+    harness.receivers.answers["w"] = status(503)
+    enqueue(harness, "w", 1, "failed")
+    harness.run()
+    harness.receivers.answers.clear()
+    harness.rates = dict.fromkeys(harness.rates, rate)
+    harness.restart()
+    enqueue(harness, "w", 60)
+    harness.serve("w")
+    harness.clock.now += 3 * 3600.0
+    for _ in range(30):
+        harness.pass_time(1 / rate)
+    assert "failed-0" in [event for _, event, *_ in harness.observer.ends[2:]]
+    assert harness.store.pending_counts()["w"] > 20
+
+
+def test_a_webhook_reads_as_much_ahead_however_many_others_have_nothing(
+    harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "READ_AHEAD", 100)
+    proven(harness, *(f"idle-{number}" for number in range(50)), "w")
+    harness.pass_time(CHECK_EVERY)  # now it is known that the others have nothing
+    reads, due = 0, harness.store.due
+
+    def read(*values: Any, **more: Any) -> Sequence[Delivery]:
+        nonlocal reads
+        reads += 1
+        return due(*values, **more)
+
+    monkeypatch.setattr(harness.store, "due", read)
+    enqueue(harness, "w", 16)
+    harness.run()
+    assert reads == 3, "two of a page, and one that finds no more"

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from kubectl_sew.tls import client_context
+from sew_agent.delivery.http import tls_stream
 from sew_agent.delivery.http.connection import Connection, secured
-from sew_agent.delivery.http.event_loop import Steps
+from sew_agent.delivery.http.event_loop import READ, Steps
 from testbed.raw_server import Authority
 
 NEVER = float("inf")
@@ -177,3 +178,35 @@ def test_an_answer_is_read_where_the_peer_takes_no_more_of_the_request(
     with pytest.raises(StopIteration) as read:
         next(connection.read("POST", NEVER))
     assert read.value.value.status == 413
+
+
+def test_the_rest_of_an_answer_is_waited_for_where_the_peer_takes_no_more(peer: Peer, authority: Authority) -> None:
+    connection = connected(peer, authority)
+    steps = connection.send(bytes(10_000_000), NEVER)
+    next(steps)
+    peer.tls.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: 5\r\n\r\n")
+    peer.hand_out()
+    with pytest.raises(StopIteration):
+        steps.send((peer.ours,))
+    steps = connection.read("POST", NEVER)
+    assert next(steps).events & READ
+    peer.tls.write(b"large")
+    peer.hand_out()
+    with pytest.raises(StopIteration) as read:
+        steps.send((peer.ours,))
+    assert read.value.value.body == b"large"
+
+
+def test_of_a_peer_that_reads_nothing_no_more_is_taken_in_than_there_is_room_for_answers(
+    peer: Peer, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_stream, "MOST_UNSENT", 1000)
+    connection = connected(peer, authority)
+    steps = connection.send(bytes(10_000_000), NEVER)
+    next(steps)
+    peer.tls.write(b"HTTP/1.1 413 Too Large\r\n")
+    peer.hand_out()
+    with pytest.raises(StopIteration):
+        steps.send((peer.ours,))
+    with pytest.raises(tls_stream.ReadsNothingError):
+        next(connection.read("POST", NEVER))
