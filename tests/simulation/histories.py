@@ -2,7 +2,8 @@
 
 Each holds: nothing is lost or sent twice, also where an answer is lost, if the receiver can be searched; what can be
 delivered is delivered within a bounded number of requests after the fault has ended; nothing starts before the end of a
-Retry-After, of each peer; a receiver that fails meets one probe at a time.
+Retry-After, of each peer; a receiver that fails meets one probe at a time; large events are in flight together only as
+far as there is room for their bytes.
 """
 
 import random
@@ -28,6 +29,7 @@ from kubectl_sew.event import Event
 from sew_agent.delivery.attempt import Answer, Route
 from sew_agent.delivery.dispatcher import Dispatcher
 from sew_agent.delivery.http.errors import SendError
+from sew_agent.delivery.in_flight import MOST_BYTES
 from sew_agent.delivery.queue import Assignment
 from sew_agent.delivery.queues import Queues
 from sew_agent.delivery.retry import DOWN_AFTER, Policy
@@ -100,6 +102,8 @@ class SimulatedReceiver:
     """True where its webhook has digests."""
     searched: bool = False
     """True where it can be asked whether it has a delivery."""
+    size: int = 0
+    """Bytes of its events."""
     answers_lost: float = 0.0
     """Share of the answers to what it takes that do not arrive."""
     has: set[str] = field(default_factory=set)
@@ -206,6 +210,7 @@ class History:
         self.seed = seed
         self.chance = random.Random(seed)
         self.digests = random.Random(f"digests {seed}")
+        self.sizes = random.Random(f"sizes {seed}")
         self.now = START
         self.store = MemoryStore()
         self.receivers = {name: self._receiver(name) for name in NAMES[: self.chance.choice((1, 2, 2, 4))]}
@@ -241,6 +246,7 @@ class History:
             digest=self.digests.random() < 0.3,
             searched=len(peers) == 1 and chance.random() < 0.4,
             answers_lost=chance.choice((0.0, 0.0, 0.2)),
+            size=self.sizes.choice((0, 0, 100_000, 20_000_000)),
         )
 
     def _peer(self) -> Peer:
@@ -308,6 +314,9 @@ class History:
             if not self.begun:  # it has ended at once, without a request
                 self.dispatcher.settle()
                 continue
+            bytes_in_flight = sum(flight.assignment.size for flight in self.flying)
+            if bytes_in_flight >= MOST_BYTES and assignment.size > 1_000_000 and not receiver.digest:
+                raise BrokenError(f"{receiver.name}: one more large event beside {bytes_in_flight} bytes in flight")
             receiver.in_flight += 1
             receiver.requests += any(int(name) in self.store.pending for name in receiver.waiting)
             self._fly(assignment)
@@ -412,7 +421,7 @@ class History:
         for _ in range(self.chance.randint(1, 4)):
             bad = self.chance.choice(receiver.bad) if receiver.bad and self.chance.random() < receiver.share else ""
             seq = self.store.enqueue(
-                receiver.name, self.now, EVENT | ({UNRENDERABLE: True} if bad == UNRENDERABLE else {})
+                receiver.name, self.now, EVENT | ({UNRENDERABLE: True} if bad == UNRENDERABLE else {}), receiver.size
             )
             receiver.deliveries[str(seq)] = bad
             if not bad:

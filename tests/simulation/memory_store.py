@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from kubectl_sew.event import Event
-from sew_agent.store.records import Delivery, DeliveryResult, DeliveryState, LoggedAttempt, ReceiverState
+from sew_agent.store.records import PAGE_BYTES, Delivery, DeliveryResult, DeliveryState, LoggedAttempt, ReceiverState
 
 
 class MemoryStore:
@@ -19,11 +20,11 @@ class MemoryStore:
         self._queues: dict[str, ReceiverState] = {}
         self._count = 0
 
-    def enqueue(self, webhook: str, now: float, document: Mapping[str, Any]) -> int:
-        """Enqueue one more delivery, and return its `seq`."""
+    def enqueue(self, webhook: str, now: float, document: Mapping[str, Any], size: int) -> int:
+        """Enqueue one more delivery, as if its event had so many bytes, and return its `seq`."""
         self._count += 1
         event = Event("", str(self._count), document)
-        self.pending[self._count] = Delivery(self._count, webhook, str(self._count), event, now)
+        self.pending[self._count] = Delivery(self._count, webhook, str(self._count), event, now, size=size)
         return self._count
 
     def due(
@@ -35,18 +36,22 @@ class MemoryStore:
         skip: Collection[int] = (),
         retries: bool = True,
         longest: float = float("inf"),
-        most_bytes: int = 0,
+        most_bytes: int = PAGE_BYTES,
     ) -> Sequence[Delivery]:
         mine = [
             delivery for delivery in self.pending.values() if delivery.webhook == webhook and delivery.seq not in skip
         ]
         untried = [delivery for delivery in mine if not delivery.attempts]
-        fresh = sorted(untried, key=lambda delivery: delivery.seq)[:limit]
-        crowded = len(fresh) == limit
+        fresh = _within(sorted(untried, key=lambda delivery: delivery.seq)[:limit], most_bytes)
+        crowded = len(fresh) == limit or len(fresh) < len(untried)
         until, far = (now - longest, float("inf")) if crowded else (now, now + longest)
         tried = sorted((delivery for delivery in mine if delivery.attempts), key=lambda delivery: delivery.due)
         due = [delivery for delivery in tried if delivery.due <= until or delivery.due > far] if retries else []
-        return [*fresh, *due[: 1 if crowded else limit - len(fresh)]]
+        if crowded:
+            return [*fresh, *due[:1]]
+        page = _within([*fresh, *due[: limit - len(fresh)]], most_bytes)
+        late = [delivery for delivery in due[:1] if delivery.due <= now - longest and len(page) == len(fresh)]
+        return [*page, *late]
 
     def waiting(
         self, webhook: str, *, limit: int, after: int = 0, numbers: Sequence[int] | None = None, digest: str = ""
@@ -107,3 +112,13 @@ class MemoryStore:
 
     def receivers(self) -> Mapping[str, ReceiverState]:
         return dict(self._queues)
+
+
+def _within(deliveries: Sequence[Delivery], most_bytes: int) -> Sequence[Delivery]:
+    """Return as many as fit into so many bytes, one at least."""
+    sizes = accumulate(delivery.size for delivery in deliveries)
+    return [
+        delivery
+        for place, (delivery, size) in enumerate(zip(deliveries, sizes, strict=True))
+        if not place or size <= most_bytes
+    ]
