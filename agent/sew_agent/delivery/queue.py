@@ -38,6 +38,8 @@ class Queue:
     """Time before which it starts nothing: its last one took long to make."""
     rests: bool = False
     """True while it has all in flight that it may have: the end of one wakes it."""
+    size: int = 0
+    """Bytes of the event that it began or waited with last: of the next one, as long as that is not read."""
     limit: ConcurrencyLimit = field(default_factory=ConcurrencyLimit)
     pace: Pace = field(default_factory=Pace)
     gathering: Gathering | None = None

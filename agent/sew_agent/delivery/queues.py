@@ -43,6 +43,8 @@ SHARED_EVERY = 0.2
 """As CHECK_EVERY, where several agents share the store: one of them reads for all."""
 CLOCKS_DIFFER = 0.1
 """Seconds by which a pause that another agent has written is kept for longer: their clocks differ by less."""
+_TRIED_ANEW = 32
+"""Queues with large events that are read anew once a second, though none has ended: what waits may have changed."""
 _UNTIL_NOTIFIED = float("inf")
 """Seconds that a queue sleeps while nothing is pending."""
 _RESTS = 4.0
@@ -162,12 +164,12 @@ class Queues:
                 self._ready.popleft()
                 self._set_aside(queue)
                 continue
-            wait = self._delay(queue, now)
+            wait = 0.0 if self._lacks_room(queue) else self._delay(queue, now)
             self._ready.popleft()  # not before: a queue keeps its turn where the store raises
             if wait > 0:
                 self._sleep(queue, now + wait)
                 continue
-            if not self._has_room_for_next(queue):
+            if self._lacks_room(queue):
                 self._wait_for_room(queue)
                 continue
             queue.bucket.take(now)
@@ -282,8 +284,9 @@ class Queues:
         if now >= self._next_check:
             self._next_check = now + self._check_every
             self.notify(self._store.pending_counts())
-            self._ready.extend(self._large)
-            self._large.clear()
+            for _ in range(min(len(self._large), _TRIED_ANEW)):
+                self._large[0].size = 0
+                self._ready.append(self._large.popleft())
         while self._asleep and self._asleep[0][0] <= now:
             until, _, queue = heapq.heappop(self._asleep)
             if queue.sleeps_until == until and queue is self._queues.get(queue.route.webhook):
@@ -344,13 +347,15 @@ class Queues:
         else:
             self._crowded.append(queue)
 
-    def _has_room_for_next(self, queue: Queue) -> bool:
-        """Return whether there is room for the bytes of the queue's next delivery; of gathered ones those are few."""
-        large = queue.prefetched and self._in_flight.is_large(queue.prefetched[0].size)
-        return not large or self._in_flight.admits_large(queue, self._queues)
+    def _lacks_room(self, queue: Queue) -> bool:
+        """Return whether the queue's next event is a large one for which there is no room now."""
+        size = queue.prefetched[0].size if queue.prefetched else queue.size
+        return self._in_flight.is_large(size) and not self._in_flight.admits_large(queue, self._queues)
 
     def _wait_for_room(self, queue: Queue) -> None:
         """Set a queue with a large event aside until the end of one of its requests, or of another large one."""
+        if queue.prefetched:
+            queue.size = queue.prefetched[0].size
         queue.prefetched.clear()  # else what waits would take the memory that there is no room for
         if queue.in_flight:
             queue.rests = True
@@ -408,7 +413,9 @@ class Queues:
     def _assign(self, queue: Queue, now: float) -> Assignment | None:
         """Return what begins now; None where all of it has ended meanwhile."""
         if queue.gathering is None:
-            return self._started(_assignment(queue, queue.prefetched.pop(0), now))
+            delivery = queue.prefetched.pop(0)
+            queue.size = delivery.size
+            return self._started(_assignment(queue, delivery, now))
         longest, retries = self._policy.longest, not self._retry_pause(queue, now)
         taken = take_next(self._store, queue, queue.gathering, now, longest, retries=retries)
         if taken is None:
