@@ -303,11 +303,11 @@ def _command(node: ElasticsearchNode) -> list[str]:
     ]
 
 
-def answers(health: str, opener: OpenerDirector) -> bool:
-    """Return whether the node at this URL of `HEALTH` has every index ready."""
+def answers(health: str, opener: OpenerDirector, ready: bytes = b'"timed_out":false') -> bool:
+    """Return whether the node says at this URL, such as that of `HEALTH`, that every index is ready."""
     try:
         with opener.open(health, timeout=5) as answer:
-            return b'"timed_out":false' in answer.read()
+            return ready in answer.read()
     except OSError:
         return False
 

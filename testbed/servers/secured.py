@@ -27,6 +27,8 @@ from testbed.servers.indices import connect
 from testbed.servers.opensearch import V3
 
 ADMIN, PASSWORD = "admin", "Administrator-of-tests-1"
+_SECURITY_HEALTH = "/_plugins/_security/health"
+"""Of the plugin, which fills its index after the others are ready."""
 _HOST = "localhost"
 _BOTH = "serverAuth,clientAuth"
 _NO_MAPPING = "_meta: {type: rolesmapping, config_version: 2}\n"
@@ -133,6 +135,8 @@ class SecuredNode(ElasticsearchNode):
         else:
             pair = base64.b64encode(f"{ADMIN}:{PASSWORD}".encode()).decode()
             opener.addheaders = [("Authorization", f"Basic {pair}")]
+        if self.is_opensearch and not answers(f"{self.url}{_SECURITY_HEALTH}", opener, b'"status":"UP"'):
+            return False
         return answers(f"{self.url}{HEALTH}", opener)
 
 
