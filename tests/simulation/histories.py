@@ -246,7 +246,7 @@ class History:
             digest=self.digests.random() < 0.3,
             searched=len(peers) == 1 and chance.random() < 0.4,
             answers_lost=chance.choice((0.0, 0.0, 0.2)),
-            size=self.sizes.choice((0, 0, 100_000, 20_000_000)),
+            size=self.sizes.choice((0, 0, 100_000, 9_000_000)),
         )
 
     def _peer(self) -> Peer:

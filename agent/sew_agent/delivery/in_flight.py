@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 from sew_agent.delivery.queue import Assignment, Queue
 from sew_agent.delivery.retry import is_failing
 
-MOST_BYTES = 32 * 2**20
-"""Bytes of the large events in flight, about. Each is in memory twice at least: as it was read, and as a body."""
+MOST_BYTES = 16 * 2**20
+"""Bytes of the large events in flight, about: as JSON. Read, an event of many short fields takes ten times as much."""
 _MANY = 16
 """Requests in flight that one webhook may have however few there may be in all."""
 
