@@ -106,10 +106,14 @@ def dead_letter_of(row: Sequence[Any]) -> DeadLetter:
     return DeadLetter(seq, webhook, delivery_id(webhook, event), event, *rest)
 
 
-def kept_of(row: Sequence[Any]) -> KeptDelivery:
-    """Decode a delivery that is pending or dead. Raises ValueError where its payload is damaged."""
-    webhook, reason, detail, died_at, *rest = row
-    return KeptDelivery(delivery_of(webhook, rest), reason, detail, died_at)
+def kept_of(rows: Iterable[Sequence[Any]]) -> list[KeptDelivery]:
+    """Decode deliveries that are pending or dead; those of one event share it. Raises ValueError for damaged payloads."""
+    kept, events = list[KeptDelivery](), dict[bytes, Event]()
+    for webhook, reason, detail, died_at, *rest in rows:
+        delivery = delivery_of(webhook, rest)
+        event = events.setdefault(delivery.event.key, delivery.event)
+        kept.append(KeptDelivery(delivery._replace(event=event), reason, detail, died_at))
+    return kept
 
 
 def packed(attempts: Sequence[LoggedAttempt], last: int) -> list[tuple[int, float, str]]:

@@ -49,14 +49,20 @@ def _fits(tops: Mapping[int, int], ends: Sequence[int]) -> bool:
         return False
     if len(tops) % len(ends) and len(ends) % len(tops):
         return False
-    return all(
-        end == max(tops[source] for source in sources)
-        for end, sources in zip(ends, _parts(len(tops), len(ends)), strict=True)
+    return any(
+        all(end == max(tops[source] for source in sources) for end, sources in zip(ends, parts, strict=True))
+        for parts in (_neighbours(len(tops), len(ends)), _apart(len(tops), len(ends)))
     )
 
 
-def _parts(before: int, after: int) -> Iterator[Sequence[int]]:
-    """Yield the old shards that each of `after` new ones was made of."""
+def _apart(before: int, after: int) -> Iterator[Sequence[int]]:
+    """Yield the old shards that each of `after` new ones was made of, as Elasticsearch 9.5 routes documents."""
+    for number in range(after):
+        yield range(number, before, after) if after < before else [number % before]
+
+
+def _neighbours(before: int, after: int) -> Iterator[Sequence[int]]:
+    """Yield the same as older versions and OpenSearch do."""
     for number in range(after):
         if after < before:
             factor = before // after

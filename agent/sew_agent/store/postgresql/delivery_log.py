@@ -72,7 +72,7 @@ class PostgresqlDeliveryLog(Transactions):
             if number is None
             else self._connections.read(f"{_KEPT} WHERE d.seq = %s", (number,))
         )
-        return [kept_of(decoded(row, 12)) for row in rows]
+        return kept_of(decoded(row, 12) for row in rows)
 
     def hasten(self, numbers: Sequence[int]) -> int:
         sql = "UPDATE deliveries SET due = 0 WHERE seq = ANY(%s) AND died_at IS NULL AND attempts > 0 RETURNING 1"

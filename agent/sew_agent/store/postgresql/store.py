@@ -297,8 +297,9 @@ class PostgresqlStore(PostgresqlDeliveryLog):
     def dead_letters(self, webhook: str | None = None) -> Iterator[DeadLetter]:
         last = 0
         while rows := self._connections.read(_DEAD_LETTERS, (webhook, last, DEAD_AT_ONCE)):
-            yield from (dead_letter_of(decoded(row, 2)) for row in rows)
             last = rows[-1][1]
+            while rows:  # each is let go before the next is read: events may be large
+                yield dead_letter_of(decoded(rows.pop(0), 2))
 
     def replay(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
         return self._change_dead_letters(numbers, webhook, rows_of.replay)

@@ -50,7 +50,7 @@ class SqliteDeliveryLog(Database):
         where, value = ("e.name = ?", event) if number is None else ("d.seq = ?", number)
         rows = self._read(f"{_KEPT} WHERE {where} ORDER BY d.seq", (value,))
         with self._decoding():
-            return [kept_of(row) for row in rows]
+            return kept_of(rows)
 
     def hasten(self, numbers: Sequence[int]) -> int:
         sql = "UPDATE deliveries SET due = 0 WHERE seq = ? AND died_at IS NULL AND attempts > 0"

@@ -281,10 +281,11 @@ class SqliteStore(SqliteDeliveryLog):
         )
         last = 0
         while rows := self._read(sql, (webhook, last, DEAD_AT_ONCE)):
-            with self._decoding():
-                letters = [dead_letter_of(row) for row in rows]
-            yield from letters
             last = rows[-1][1]
+            while rows:  # each is let go before the next is read: events may be large
+                with self._decoding():
+                    letter = dead_letter_of(rows.pop(0))
+                yield letter
 
     def replay(self, numbers: Sequence[int] | None, webhook: str | None = None) -> int:
         return self._change_dead_letters(numbers, webhook, replay)

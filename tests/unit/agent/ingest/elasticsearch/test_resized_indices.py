@@ -29,7 +29,9 @@ def recovered(kind: str, **source: str) -> Mapping[str, Any]:
 LOCAL = recovered("LOCAL_SHARDS")
 
 
-@pytest.mark.parametrize("ends", [(2, 9, 1, 4), (9, 4), (9,), (2, 2, 9, 9, 1, 1, 4, 4)])
+@pytest.mark.parametrize(
+    "ends", [(2, 9, 1, 4), (9, 4), (9,), (2, 2, 9, 9, 1, 1, 4, 4), (2, 9), (2, 9, 1, 4, 2, 9, 1, 4)]
+)
 def test_one_of_local_shards_was_made_of_the_index_whose_numbers_it_has(ends: Sequence[int]) -> None:
     known = cursors(old=(2, 9, 1, 4), other=(2, 8, 1, 5))
     assert origin("new", shards(*ends), LOCAL, known) == "old"
