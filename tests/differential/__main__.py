@@ -3,10 +3,16 @@
 import sys
 
 from testbed.servers import opensearch
-from testbed.servers.elasticsearch import V8, V9, elasticsearch_url
+from testbed.servers.elasticsearch import V8, V9, V9_NEWEST, elasticsearch_url
 from tests.differential.compare import ElasticsearchUnderTest, differences
 
-VERSIONS = {"elasticsearch_8": V8, "elasticsearch_9": V9, "opensearch_2": opensearch.V2, "opensearch_3": opensearch.V3}
+VERSIONS = {
+    "elasticsearch_8": V8,
+    "elasticsearch_9": V9,
+    "elasticsearch_9_5": V9_NEWEST,
+    "opensearch_2": opensearch.V2,
+    "opensearch_3": opensearch.V3,
+}
 
 
 def main(count: int, seed: int, *names: str) -> int:

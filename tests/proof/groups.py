@@ -158,6 +158,8 @@ class _Seen:
             self.possible.add(identity)
         if arrival.accepted and (group.accepted is None or number >= self.numbers[group.accepted.identity]):
             group.accepted = arrival
+        if is_digest and arrival.status == 401:
+            self.halved.update(arrival.events)
         if (is_digest and arrival.status == 400) or self._is_given_up(arrival):
             self.halved.update(arrival.events)
             self.ended.add(identity)

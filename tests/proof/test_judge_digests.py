@@ -198,6 +198,7 @@ RIGHT_DIGESTS = {
         changes=WITHOUT_MEANWHILE,
     ),
     "halves of one that was refused for good": gathered(message((0, 1, 2, 3), 11.0, 400), *HALVES),
+    "halves of one that was refused like a wrong configuration": gathered(message((0, 1, 2, 3), 11.0, 401), *HALVES),
     "halves of one that has failed five times": gathered(*FAILED, *HALVES),
     "a half that failed once, in halves again": gathered(
         *FAILED, message((0, 1), 17.0, 503), message((0,), 17.5), message((1,), 18.0), message((2, 3), 18.5), LATER

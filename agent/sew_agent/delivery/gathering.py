@@ -74,12 +74,17 @@ class _Group:
         return self.in_flight or not self.waiting or not stuck
 
     def ready_at(self, within: float) -> float:
-        full = len(self.waiting) >= self.most and (self.most == MOST or self._has_halves)
-        return max(self.accepted_at if full else self.accepted_at + within, _NEVER if self.fresh else self.not_before)
+        """Return when it may send: halves do not wait for its time."""
+        tried = [attempts for attempts, number in self.waiting[: self.most] if number in self.halves]
+        if not tried or len(self.waiting) < self.most:
+            return self.in_time(within)
+        halves_at = self.not_before if min(tried) else _NEVER
+        return min(self.in_time(within), max(self.accepted_at, halves_at))
 
-    @property
-    def _has_halves(self) -> bool:
-        return any(number in self.halves for _, number in self.waiting[: self.most])
+    def in_time(self, within: float) -> float:
+        """Return when it may send what holds no half: a whole digest at once, else after its time."""
+        full = len(self.waiting) >= self.most == MOST
+        return max(self.accepted_at if full else self.accepted_at + within, _NEVER if self.fresh else self.not_before)
 
     @property
     def fresh(self) -> bool:
@@ -313,7 +318,9 @@ class Gathering:
             if group.blocked:
                 continue
             held.append(key)
-            if numbers := group.first(now, retries=retries):
+            numbers = group.first(now, retries=retries)
+            early = self.has_room and now < group.in_time(self._within) and group.halves.isdisjoint(numbers)
+            if numbers and not early:
                 found = Message(key, numbers)
                 break
         wait = self._queue[0][0] - now if self._queue else float("inf")

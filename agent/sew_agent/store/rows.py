@@ -107,7 +107,7 @@ def dead_letter_of(row: Sequence[Any]) -> DeadLetter:
 
 
 def kept_of(rows: Iterable[Sequence[Any]]) -> list[KeptDelivery]:
-    """Decode deliveries that are pending or dead; those of one event share it. Raises ValueError for damaged payloads."""
+    """Decode deliveries that are pending or dead; those of one event share it. Raises ValueError as above."""
     kept, events = list[KeptDelivery](), dict[bytes, Event]()
     for webhook, reason, detail, died_at, *rest in rows:
         delivery = delivery_of(webhook, rest)

@@ -327,6 +327,31 @@ def test_a_half_that_is_not_full_waits_with_what_follows(group: GatheringHarness
     assert group.accept() == (3, 4, 5, 6)
 
 
+@pytest.mark.parametrize("retries", [True, False])
+def test_what_is_new_does_not_go_sooner_because_of_halves_that_may_not_go_yet(
+    group: GatheringHarness, *, retries: bool
+) -> None:
+    """A digest that failed again and again goes in halves after a pause; or its receiver pauses."""
+    group.learn(*some([1, 2, 3, 4]))
+    message = group.begin()
+    group.gathering.halve(message, message.numbers)
+    group.gathering.read_again(message.numbers)
+    group.end(message)
+    group.learn(delivery(5))
+    assert group.accept() == (5,)
+    group.learn(*some([1, 2, 3, 4], attempts=STUCK, due=group.now + 30.0), delivery(6))
+    assert group.next() == 30.0
+    group.now += 30.0
+    if retries:
+        assert group.accept() == (6, 1, 2, 3)
+    else:
+        assert isinstance(group.next(retries=False), float)
+        group.now += WITHIN - 30.0
+        found = group.next(retries=False)
+        assert isinstance(found, Message)
+        assert found.numbers == (6,)
+
+
 def test_two_that_are_refused_go_one_by_one(group: GatheringHarness) -> None:
     group.learn(*some([1, 2]))
     assert group.refuse() == (1, 2)
