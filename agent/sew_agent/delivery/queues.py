@@ -348,7 +348,9 @@ class Queues:
             self._crowded.append(queue)
 
     def _lacks_room(self, queue: Queue) -> bool:
-        """Return whether the queue's next event is a large one for which there is no room now."""
+        """Return whether the queue's next event is a large one for which there is no room now; digests are small."""
+        if queue.gathering:
+            return False
         size = queue.prefetched[0].size if queue.prefetched else queue.size
         return self._in_flight.is_large(size) and not self._in_flight.admits_large(queue, self._queues)
 
