@@ -54,7 +54,7 @@ def measure(root: Path, rounds: int) -> None:
     agent = "/opt/sew/bin/sew-agent"
     commands = {
         PYTHON: PYTHON.split(),
-        "sew-agent --version": [agent, "--version"],
+        "sew-agent version": [agent, "version"],
         "sew-agent run --once": [
             *(agent, "run", "--once", "--state", "/in/state", "--webhooks", "/in/webhooks", "--events", "/in/events"),
         ],
